@@ -1,0 +1,1 @@
+"""Find, group and measure nanoparticles and their lobes in electron micrographs."""

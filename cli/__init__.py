@@ -1,0 +1,1 @@
+"""The samcolloid-edge program, one module a command."""

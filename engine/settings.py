@@ -1,0 +1,129 @@
+"""Every threshold of the engine, with its unit and where its default comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from ..models.errors import SettingsError
+
+Particle = Literal["auto", "sphere", "dumbbell", "trimer"]
+Grouping = Literal["model", "published"]
+
+PARTICLES: Final = ("auto", "sphere", "dumbbell", "trimer")
+GROUPINGS: Final = ("model", "published")
+LOBES_OF: Final = {"auto": 0, "sphere": 1, "dumbbell": 2, "trimer": 3}
+"""Lobes in one particle of a kind; 0 where any number is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a micrograph is analysed. SAM = the names and defaults of SAM's automatic mask generator."""
+
+    points_per_side: int | None = None
+    """Prompts along each side of a tile (SAM: 32). None: as fine as ``min_radius`` needs."""
+    min_radius: float | None = None
+    """Smallest lobe radius sought, px of the file. None: what the model's card says it resolves."""
+    pred_iou_thresh: float = 0.6
+    """Lowest predicted IoU of a mask that is kept, 0–1 (SAM: 0.88; the paper: 0.80)."""
+    stability_score_thresh: float = 0.8
+    """Lowest stability score of a mask that is kept, 0–1 (SAM: 0.95; the paper: 0.80)."""
+    stability_score_offset: float = 1.0
+    """Shift of the logit threshold for the stability score, logits (SAM: 1.0)."""
+    box_nms_thresh: float = 0.7
+    """Of two masks of one tile whose boxes have a higher IoU, the better one is kept (SAM: 0.7)."""
+    crop_n_layers: int = 0
+    """Layers of crops run again at higher magnification; layer i has 2^i × 2^i crops (SAM: 0)."""
+    crop_nms_thresh: float = 0.7
+    """The same between crops (SAM: 0.7)."""
+    crop_overlap_ratio: float = 512 / 1500
+    """Overlap of neighbouring crops as a share of the image side, first layer (SAM: 512/1500)."""
+    crop_n_points_downscale_factor: int = 1
+    """Points per side are divided by this to the power of the layer (SAM: 1; the paper: 2)."""
+    min_mask_region_area: int = 0
+    """Holes and islands smaller than this are removed, px² of the file (SAM: 0; the paper: 350)."""
+    max_overlap: float = 0.5
+    """A mask more than this share of which better masks already hold is dropped, 0–1."""
+    particle: Particle = "auto"
+    """What a set may be: any number of lobes, or exactly one, two, three."""
+    grouping: Grouping = "model"
+    """How lobes become sets: by the model's own particle masks, or by the paper's neighbour rules."""
+    pixel_size: float | None = None
+    """nm per px, overriding what the file says. None: the file's own."""
+
+    def __post_init__(self) -> None:
+        for name in ("pred_iou_thresh", "stability_score_thresh", "box_nms_thresh", "crop_nms_thresh", "max_overlap"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise SettingsError(f"{name} must lie between 0 and 1, not {value}.")
+        if not 0 <= self.crop_overlap_ratio < 1:
+            raise SettingsError(f"crop_overlap_ratio must be at least 0 and below 1, not {self.crop_overlap_ratio}.")
+        for name, least in (("points_per_side", 1), ("crop_n_layers", 0), ("crop_n_points_downscale_factor", 1),
+                            ("min_mask_region_area", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise SettingsError(f"{name} must be at least {least}, not {value}.")
+        for name, unit in (("min_radius", "px"), ("pixel_size", "nm per px"), ("stability_score_offset", "logits")):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise SettingsError(f"{name} must be a number above 0 ({unit}), not {value}.")
+        if self.particle not in PARTICLES:
+            raise SettingsError(f"particle must be one of {', '.join(PARTICLES)}, not {self.particle!r}.")
+        if self.grouping not in GROUPINGS:
+            raise SettingsError(f"grouping must be one of {', '.join(GROUPINGS)}, not {self.grouping!r}.")
+
+    @classmethod
+    def preset(cls, name: str) -> Self:
+        """The settings of a named preset; ``published`` is Monteiro et al., Sci. Rep. 15, 2341 (2025)."""
+        try:
+            return cls(**PRESETS[name])
+        except KeyError:
+            raise SettingsError(f"There is no preset {name!r}; there are {', '.join(PRESETS)}.") from None
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from names and values; an unknown name is an error."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise SettingsError(f"Unknown setting {unknown[0]!r}; there are {', '.join(sorted(known))}.")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise SettingsError(f"A setting has the wrong type: {error}.") from None
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Self:
+        """Settings from a TOML file, as ``to_toml`` writes it."""
+        try:
+            return cls.from_mapping(tomllib.loads(Path(path).read_text("utf-8")))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"{path}: cannot be read as settings in TOML ({error}).") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name → value, None where a value follows from the model or the file."""
+        return dataclasses.asdict(self)
+
+    def to_toml(self) -> str:
+        """The settings that have a value, as TOML."""
+        values = ((k, v) for k, v in self.to_dict().items() if v is not None)
+        return "".join(f'{k} = "{v}"\n' if isinstance(v, str) else f"{k} = {v}\n" for k, v in values)
+
+
+PRESETS: Final[dict[str, dict[str, Any]]] = {
+    "default": {},
+    # Section "Methods" of the paper: 36 points, 0.80, 0.80, one crop layer with the grid halved, 350 px.
+    "published": {
+        "points_per_side": 36,
+        "pred_iou_thresh": 0.80,
+        "stability_score_thresh": 0.80,
+        "crop_n_layers": 1,
+        "crop_n_points_downscale_factor": 2,
+        "min_mask_region_area": 350,
+    },
+}

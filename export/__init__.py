@@ -1,0 +1,1 @@
+"""All that needs torch: checkpoints to ONNX, and the training of the bundled model."""

@@ -1,0 +1,1 @@
+"""Model cards, the bundled model and the errors every module raises."""
