@@ -1,0 +1,139 @@
+"""Particles of a rendered micrograph: their lobes, how they are turned, and how they pack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from . import kernels_synthetic as kernels
+
+if TYPE_CHECKING:
+    from .synthetic import Scene
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """L lobes in P particles, px; x, y in the frame of the micrograph, z above the substrate."""
+
+    x: F64
+    y: F64
+    z: F64
+    radii: F64
+    stretch: F64
+    """(L,) half axes are radius × and ÷ this."""
+    angle: F64
+    facets: F64
+    """(L,) exponent of the superellipse outline, 2 for an ellipse."""
+    particle: NDArray[np.int32]
+    """(L,) index of the particle, 0 … P − 1."""
+
+
+def _lobe_count(kind: str, rng: np.random.Generator) -> int:
+    if kind == "mixture":
+        kind = str(rng.choice(["sphere", "dumbbell", "trimer", "chain"], p=[0.3, 0.35, 0.28, 0.07]))
+    return {"sphere": 1, "dumbbell": 2, "trimer": 3}.get(kind) or int(rng.integers(4, 7))
+
+
+def _particle(scene: Scene, rng: np.random.Generator) -> tuple[F64, F64]:
+    """(n, 3) lobe offsets about the centre of area and (n,) radii, px."""
+    n = _lobe_count(scene.particle, rng)
+    size = scene.radius_px * float(np.clip(rng.normal(1, scene.spread), 0.4, 2.0))
+    radii = size * rng.uniform(*scene.lobe_ratio, n)
+    radii[rng.integers(n) if n != 3 else rng.choice([0, 2])] = size
+    offsets = np.zeros((n, 3))
+    heading = rng.uniform(0, 2 * np.pi)
+    bend = np.deg2rad(rng.uniform(*scene.bend)) * (1 if rng.random() < 0.5 else -1)
+    for i in range(1, n):
+        distance = rng.uniform(*scene.fusion) * (radii[i - 1] + radii[i])
+        offsets[i] = offsets[i - 1] + distance * np.array([np.cos(heading), np.sin(heading), 0])
+        heading += bend if n == 3 else np.deg2rad(rng.normal(0, 35))
+    # Resting on the substrate, the centre of a larger lobe lies higher; an upright particle hides its lower lobes.
+    axis = rng.uniform(0, 2 * np.pi)
+    tilt = np.deg2rad(abs(rng.normal(0, 40 if rng.random() < scene.tilted_share else 8)))
+    across = offsets[:, 0] * np.cos(axis) + offsets[:, 1] * np.sin(axis)
+    offsets[:, 0] += across * (np.cos(tilt) - 1) * np.cos(axis)
+    offsets[:, 1] += across * (np.cos(tilt) - 1) * np.sin(axis)
+    offsets[:, 2] = across * np.sin(tilt) + rng.uniform(0, 1) * radii
+    # One lobe bulging over its neighbour is what draws arcs, not lines, between fused lobes.
+    offsets[:, 2] += radii * rng.uniform(0, scene.bulge, n)
+    weight = radii**2 / (radii**2).sum()
+    offsets[:, :2] -= (weight[:, None] * offsets[:, :2]).sum(0)
+    return offsets, radii
+
+
+def _domain(scene: Scene, rng: np.random.Generator, margin: float) -> NDArray[np.bool_]:
+    """(h, w) on a coarse grid of 8 px over frame and margin: where particles are sown."""
+    height, width = ((np.array(scene.shape) + 2 * margin) / 8).astype(int) + 1
+    if scene.domain >= 1:
+        return np.ones((height, width), bool)
+    sigma = max(2.0, scene.cluster_size * scene.radius_px / 8)
+    noise = cv2.GaussianBlur(rng.normal(size=(height, width)), (0, 0), sigma)
+    return np.asarray(noise > np.quantile(noise, 1 - scene.domain), bool)
+
+
+def _sow(scene: Scene, rng: np.random.Generator, margin: float, mean_area: float) -> F64:
+    """(P, 2) first centres: random, or on a hexagonal lattice with vacancies for crystals."""
+    domain = _domain(scene, rng, margin)
+    size = np.array([scene.shape[1], scene.shape[0]]) + 2 * margin
+    if scene.crystalline:
+        pitch = np.sqrt(2 / np.sqrt(3) * mean_area / min(scene.packing, 0.9))
+        turn = rng.uniform(0, np.pi)
+        steps = np.arange(-int(size.sum() / pitch), int(size.sum() / pitch))
+        i, j = np.meshgrid(steps, steps)
+        lattice = np.stack([(i + j / 2).ravel(), (j * np.sqrt(3) / 2).ravel()], 1) * pitch
+        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        points = lattice @ rotation + size / 2 + rng.normal(0, 0.05 * pitch, lattice.shape)
+        points = points[((points >= 0) & (points < size)).all(1)]
+        points = points[rng.random(len(points)) > 0.05]
+    else:
+        points = rng.uniform(0, 1, (int(scene.packing * size.prod() / mean_area) + 1, 2)) * size
+    cells = (points / 8).astype(int)
+    points = points[domain[cells[:, 1], cells[:, 0]]]
+    return np.asarray(points[: scene.max_particles], np.float64) - margin
+
+
+def arrange(scene: Scene, rng: np.random.Generator) -> Layout:
+    """Draw the particles of a scene and pack them, over the border too."""
+    margin = 4 * scene.radius_px
+    stock = [_particle(scene, rng) for _ in range(64)]
+    mean_area = float(np.mean([np.pi * (r**2).sum() * (0.9 if len(r) > 1 else 1.0) for _, r in stock]))
+    centres = _sow(scene, rng, margin, mean_area)
+    if scene.isolated:
+        centres = np.array([[scene.shape[1] / 2, scene.shape[0] / 2]])
+    particles = [_particle(scene, rng) for _ in range(len(centres))]
+    if not particles:
+        empty = np.zeros(0)
+        return Layout(empty, empty, empty, empty, empty, empty, empty, np.zeros(0, np.int32))
+    offsets = np.concatenate([p[0] for p in particles])
+    radii = np.concatenate([p[1] for p in particles])
+    particle = np.repeat(np.arange(len(particles)), [len(p[1]) for p in particles]).astype(np.int32)
+    on_top = rng.random(len(particles)) < scene.on_top_share
+    flat = np.ascontiguousarray(offsets[:, :2])
+    if not scene.isolated:
+        kernels.relax(centres, flat, radii, particle, ~on_top, scene.contact, scene.cohesion, 120)
+    lift = np.where(on_top, rng.uniform(1.0, 2.0, len(particles)) * scene.radius_px, 0.0)
+    lift += rng.uniform(0, scene.unevenness, len(particles)) * scene.radius_px
+    n = len(radii)
+    stretch, angle, facets = np.ones(n), rng.uniform(0, np.pi, n), np.full(n, 2.0)
+    stretch *= np.exp(rng.normal(0, scene.ellipticity, n))
+    odd: NDArray[Any] = rng.random(n) < scene.odd_share
+    alone = np.bincount(particle)[particle] == 1
+    stretch[odd & alone] = np.sqrt(rng.uniform(1.2, 3.0, n))[odd & alone]
+    faceted = (rng.random(n) < scene.odd_share) & alone
+    facets[faceted] = rng.uniform(2.5, 8.0, n)[faceted]
+    return Layout(
+        x=centres[particle, 0] + flat[:, 0],
+        y=centres[particle, 1] + flat[:, 1],
+        z=offsets[:, 2] + lift[particle],
+        radii=radii,
+        stretch=stretch,
+        angle=angle,
+        facets=facets,
+        particle=particle,
+    )
