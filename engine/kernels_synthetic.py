@@ -103,10 +103,7 @@ def height_map(x, y, z, radii, stretch, angle, facets, particle, height, cosine,
             for col in range(int(np.floor(x[i] - reach)), int(np.ceil(x[i] + reach)) + 1):
                 dx, dy = col - x[i], row - y[i]
                 u, v = abs(c * dx + s * dy) / a, abs(c * dy - s * dx) / b
-                if n == 2.0:
-                    q = u * u + v * v
-                else:
-                    q = (u**n + v**n) ** (2.0 / n)
+                q = u * u + v * v if n == 2.0 else (u**n + v**n) ** (2.0 / n)
                 if q >= 1.0:
                     continue
                 covered[i] += 1

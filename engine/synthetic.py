@@ -208,7 +208,7 @@ def render(scene: Scene) -> Rendered:
     seen = np.flatnonzero(visible)
     relabel = np.zeros(len(layout.x) + 1, np.int32)
     relabel[seen + 1] = np.arange(1, len(seen) + 1)
-    owners, particle_of_lobe = np.unique(layout.particle[seen], return_inverse=True)
+    _, particle_of_lobe = np.unique(layout.particle[seen], return_inverse=True)
     lobes = relabel[lobe]
     of_lobe = (particle_of_lobe + 1).astype(np.int32)
     return Rendered(

@@ -140,7 +140,7 @@ def expose(scene: Scene, s: Surface, rng: np.random.Generator) -> tuple[NDArray[
         noise = rng.standard_normal(scene.shape, np.float32)
         noise *= np.sqrt(1 - shot + shot * np.clip(image, 0.02, 1) / max(float(image.mean()), 0.05))
         if rng.random() < 0.35:
-            noise = cv2.GaussianBlur(noise, (0, 0), rng.uniform(0.4, 0.9))
+            noise = _blur(noise, rng.uniform(0.4, 0.9))
         noise /= noise.std()
         if rng.random() < 0.15:
             lines = rng.standard_normal((scene.shape[0], 1), np.float32)

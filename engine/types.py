@@ -103,12 +103,12 @@ class Frame:
     def to_model(self, points: NDArray[Any]) -> F32:
         """(N, 2) points, (x, y), image px → (N, 2) float32 in model px."""
         origin = np.array([self.area.col0, self.area.row0], np.float64)
-        return ((points - origin) * np.array(self.scale)).astype(np.float32)
+        return np.asarray((points - origin) * np.array(self.scale), np.float32)
 
     def to_image(self, points: NDArray[Any]) -> F32:
         """(N, 2) points, (x, y), model px → (N, 2) float32 in image px."""
         origin = np.array([self.area.col0, self.area.row0], np.float64)
-        return (points / np.array(self.scale) + origin).astype(np.float32)
+        return np.asarray(points / np.array(self.scale) + origin, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +277,8 @@ class Result:
     sets: Table
     settings: Settings
     model: ModelCard
+    grey_range: tuple[float, float] | None = None
+    """The file's values that the model saw as 0 and 255; None where it saw the file's own 8 bit."""
     providers: tuple[str, ...] = ()
     """onnxruntime's execution providers, in use."""
     timings: Mapping[str, float] = field(default_factory=dict)

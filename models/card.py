@@ -81,7 +81,7 @@ class ModelCard:
             raise ModelError(f"{path}: not a model card, it is no valid JSON ({error}).") from None
         if not isinstance(values, dict) or values.get("schema_version") != SCHEMA_VERSION:
             version = values.get("schema_version") if isinstance(values, dict) else None
-            raise ModelError(f"{path}: card schema {version!r} is not known here ({SCHEMA_VERSION}); update samcolloid-edge.")
+            raise ModelError(f"{path}: card schema {version!r} is not known here; update samcolloid-edge.")
         try:
             for name in ("embedding_shape", "masks"):
                 values[name] = tuple(values[name])

@@ -1,0 +1,56 @@
+"""One analysis in a process of its own; prints what it cost as one line of JSON. ``cost.py`` runs it.
+
+Nothing is imported before the clock starts but the standard library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process so far, MB (1e6 bytes).
+
+    Linux: VmHWM, which starts anew with the program; ``ru_maxrss`` keeps the parent's peak over fork and
+    exec.
+    """
+    if sys.platform == "win32":
+        import psutil
+
+        return float(psutil.Process().memory_info().peak_wset) / 1e6
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text("utf-8").splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024 / 1e6
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def main() -> None:
+    """Analyse the micrograph of the command line once and print seconds, peak memory (MB) and lobes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("image", type=Path)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--threads", type=int)
+    options = parser.parse_args()
+
+    start = time.perf_counter()
+    from samcolloid_edge import Segmenter
+
+    imported = time.perf_counter()
+    segmenter = Segmenter(options.model, device="cpu", threads=options.threads)
+    loaded = time.perf_counter()
+    result = segmenter.analyze(options.image)
+    done = time.perf_counter()
+    seconds = {"import": imported - start, "load": loaded - imported, "analyze": done - loaded}
+    print(json.dumps({**seconds, "peak": peak_memory(), "lobes": result.lobes.n_rows}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""``python -m samcolloid_edge.cli``."""
+
+from .main import main
+
+main()

@@ -1,0 +1,150 @@
+"""``samcolloid-edge analyze``: micrographs in, tables and overlays out."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from ..engine.settings import PRESETS, Grouping, Particle, Settings
+
+_DEFAULT = Settings()
+
+
+def analyze(
+    context: typer.Context,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            show_default=False,
+            help="Images (TIFF, PNG, JPEG, BMP), folders (the images directly in them) or patterns (*.tif).",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the results; it is made where it is missing.", show_default=False)
+    ],
+    pixel_size: Annotated[
+        float | None, typer.Option(help="nm per px, instead of what the file says.", show_default=False)
+    ] = None,
+    particle: Annotated[
+        Particle | None,
+        typer.Option(help="What a set is: any number of lobes, or 1, 2, 3.", show_default=_DEFAULT.particle),
+    ] = None,
+    grouping: Annotated[
+        Grouping | None,
+        typer.Option(
+            help="Lobes become sets by the model's particle masks or the paper's neighbour rules.",
+            show_default=_DEFAULT.grouping,
+        ),
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="Settings to start from.", metavar="|".join(PRESETS))
+    ] = "default",
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file of settings, named as the options are (with _ for -); it goes over the preset, "
+            "and options go over it.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace other results in the output folder.")
+    ] = False,
+    min_radius: Annotated[
+        float | None,
+        typer.Option(help="Smallest lobe radius sought, px.", show_default="as the model resolves"),
+    ] = None,
+    points_per_side: Annotated[
+        int | None,
+        typer.Option(help="Prompts along each side.", show_default="as --min-radius needs"),
+    ] = None,
+    pred_iou_thresh: Annotated[
+        float | None,
+        typer.Option(help="Lowest predicted IoU, 0-1.", show_default=str(_DEFAULT.pred_iou_thresh)),
+    ] = None,
+    stability_score_thresh: Annotated[
+        float | None,
+        typer.Option(help="Lowest stability score, 0-1.", show_default=str(_DEFAULT.stability_score_thresh)),
+    ] = None,
+    stability_score_offset: Annotated[
+        float | None,
+        typer.Option(
+            help="Shift of the threshold for that score, logits.",
+            show_default=str(_DEFAULT.stability_score_offset),
+        ),
+    ] = None,
+    box_nms_thresh: Annotated[
+        float | None,
+        typer.Option(
+            help="Highest box IoU of two masks of a crop, 0-1.", show_default=str(_DEFAULT.box_nms_thresh)
+        ),
+    ] = None,
+    crop_n_layers: Annotated[
+        int | None,
+        typer.Option(
+            help="Layers of crops analysed again, magnified.", show_default=str(_DEFAULT.crop_n_layers)
+        ),
+    ] = None,
+    crop_nms_thresh: Annotated[
+        float | None,
+        typer.Option(
+            help="Highest box IoU of masks of two crops, 0-1.", show_default=str(_DEFAULT.crop_nms_thresh)
+        ),
+    ] = None,
+    crop_overlap_ratio: Annotated[
+        float | None,
+        typer.Option(help="Overlap of crops as a share of the image side.", show_default="512/1500"),
+    ] = None,
+    crop_n_points_downscale_factor: Annotated[
+        int | None,
+        typer.Option(
+            help="Points per side are divided by this a layer.",
+            show_default=str(_DEFAULT.crop_n_points_downscale_factor),
+        ),
+    ] = None,
+    min_mask_region_area: Annotated[
+        int | None,
+        typer.Option(
+            help="Smaller holes and islands are removed, px².",
+            show_default=str(_DEFAULT.min_mask_region_area),
+        ),
+    ] = None,
+    max_overlap: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest share of a mask that better masks hold, 0-1.",
+            show_default=str(_DEFAULT.max_overlap),
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of another model.", show_default="the bundled one")
+    ] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the model runs.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads.", show_default="all cores")] = None,
+) -> None:
+    """Find and measure particles and their lobes: tables, label image and overlay of every image."""
+    # The options that are settings carry the settings' names.
+    named = {field.name: context.params.get(field.name) for field in dataclasses.fields(Settings)}
+    chosen = settings_of(
+        preset, settings, {name: value for name, value in named.items() if value is not None}
+    )
+    from ..engine.pipeline import Segmenter
+    from .batch import Batch, run
+    from .inputs import expand
+
+    segmenter = Segmenter(model, device=device, threads=threads)
+    raise typer.Exit(run(Batch(expand(inputs), out, segmenter, chosen, overwrite)))
+
+
+def settings_of(preset: str, file: Path | None, options: dict[str, Any]) -> Settings:
+    """Options go over the settings file, the file over the preset. Raises SettingsError."""
+    values = Settings.preset(preset).to_dict()
+    if file is not None:
+        in_file = Settings.from_toml(file).to_dict()
+        values |= {name: in_file[name] for name in tomllib.loads(file.read_text("utf-8"))}
+    return Settings.from_mapping(values | options)

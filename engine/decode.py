@@ -1,0 +1,100 @@
+"""Embedding + points → Candidates, many prompts a call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import masks
+from .session import WINDOW, Session
+from .types import F32, Bool, Candidates, Embedding, Role
+
+BATCH_CELLS: Final = 131072
+"""Mask cells decoded in one call: bounds the memory of a batch whatever the window."""
+FULL_BATCH: Final = 64
+"""Prompts in one call of a model without windows."""
+ROLES: Final = {
+    "lobe": Role.LOBE,
+    "particle": Role.PARTICLE,
+    "cluster": Role.CLUSTER,
+    "subpart": Role.UNKNOWN,
+    "part": Role.UNKNOWN,
+    "whole": Role.UNKNOWN,
+}
+"""What a card's mask names are to the engine; others ("ignore") are never asked for."""
+
+
+def channels(session: Session, role: Role) -> list[int]:
+    """Which of the model's masks have a role. SAM's sizes have none, so they stand for lobes."""
+    wanted = {role, Role.UNKNOWN} if role is Role.LOBE else {role}
+    return [i for i, name in enumerate(session.card.masks) if ROLES.get(name) in wanted]
+
+
+def decode(
+    session: Session,
+    embedding: Embedding,
+    points: F32,
+    role: Role,
+    iou_threshold: float,
+    stability_offset: float,
+) -> Iterator[Candidates]:
+    """Masks of one role for (N, 2) points, (x, y), image px, batch by batch.
+
+    Gives those of prompts whose predicted IoU reaches the threshold. Where a window cuts a mask, the prompt is
+    asked again with a window twice as large, until the mask is whole or the window is the tile.
+    """
+    waiting = embedding.frame.to_model(points)
+    window = session.card.window
+    if window and role is not Role.LOBE:
+        window *= 2
+    chosen = channels(session, role)
+    while len(waiting) and chosen:
+        size = FULL_BATCH if window is None else max(1, BATCH_CELLS // window**2)
+        again = []
+        for start in range(0, len(waiting), size):
+            batch = waiting[start : start + size]
+            candidates, cut = _batch(session, embedding, batch, chosen, role, iou_threshold, stability_offset, window)
+            again.append(candidates.points[cut])
+            if not cut.all():
+                yield candidates[~cut]
+        waiting = np.unique(np.concatenate(again), axis=0)
+        window = None if window is None else window * 2
+
+
+def _batch(session: Session, embedding: Embedding, points: F32, chosen: list[int], role: Role, iou_threshold: float,
+           stability_offset: float, window: int | None) -> tuple[Candidates, Bool]:  # fmt: skip
+    """Candidates of one call, and which of them their window cuts."""
+    n = len(points)
+    # SAM pads prompts without a box by the point (0, 0) with label −1.
+    coords = np.stack([points, np.zeros_like(points)], 1)
+    labels = np.tile(np.array([1, -1], np.float32), (n, 1))
+    inputs: dict[str, NDArray[Any]] = {
+        **embedding.tensors,
+        "point_coords": coords,
+        "point_labels": labels,
+        "iou_threshold": np.array(iou_threshold, np.float32),
+    }
+    if window is not None:
+        inputs[WINDOW] = np.array(window, np.int64)
+    found = session.decode(inputs)
+    index = found["prompt_index"]
+    logits = found["low_res_masks"][:, chosen]
+    iou = found["iou_predictions"][index][:, chosen]
+    origin = found.get("mask_origin", np.zeros((len(index), 2), np.int64))
+    prompt, channel = np.nonzero(iou >= iou_threshold)
+    logits = logits[prompt, channel]
+    candidates = Candidates(
+        points=points[index][prompt],
+        logits=logits,
+        origin=origin[prompt].astype(np.int32),
+        iou=iou[prompt, channel],
+        stability=masks.stability(logits, stability_offset),
+        role=np.full(len(prompt), role, np.uint8),
+    )
+    if window is None:
+        return candidates, np.zeros(len(candidates), bool)
+    height, width = (-(-side // session.card.mask_stride) for side in embedding.frame.model_shape)
+    return candidates, masks.cut_by_window(candidates, (height, width))

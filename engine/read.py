@@ -1,0 +1,193 @@
+"""A file or an array → Micrograph: one channel in the file's dtype and values, its scale and its area."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..models.errors import ImageError
+from .databar import find_data_bar
+from .formats import Raster, decode
+from .scale import PixelSize
+from .types import Micrograph
+
+_DTYPES: Final = ("uint8", "uint16", "float32", "float64")
+_REC601: Final = (299, 587, 114)
+"""Luminance of red, green and blue in thousandths, ITU-R BT.601."""
+_SQUARE: Final = 1e-3
+"""Relative difference of pixel width and height up to which pixels are square."""
+_AGREES: Final = 0.01
+"""Relative difference up to which a given pixel size is the file's."""
+_PRINTED: Final = 1e4
+"""nm per px: more than any electron micrograph has, and about what a print resolution comes to."""
+
+
+def read(source: str | os.PathLike[str] | NDArray[Any], pixel_size: float | None = None) -> Micrograph:
+    """The micrograph in a TIFF, PNG, JPEG or BMP file, or in an array.
+
+    source: a path, or an array (H, W) or (H, W, 3 or 4), RGB or RGBA, of uint8, uint16, float32 or float64.
+    pixel_size: nm per px, overriding what the file says.
+
+    The pixels keep the file's dtype and values. Palettes are applied; white-is-zero is turned round;
+    fewer than 8 bits are spread over 8; colour becomes luminance (Rec. 601), with a warning where the
+    channels differ; opacity is dropped, with a warning where it was used; of several pages the first is
+    read, with a warning. Nothing is resized or cropped: the data bar is only left out of ``area``.
+    ImageError, one sentence, where there is no such micrograph, or where its pixels are not square.
+    """
+    name = "array" if isinstance(source, np.ndarray) else _path(source)
+    try:
+        if pixel_size is not None and not _is_length(pixel_size):
+            raise ImageError(f"the pixel size must be a number above 0 (nm per px), not {pixel_size!r}.")
+        raster, sha256 = _from_array(source) if isinstance(source, np.ndarray) else _from_file(Path(name))
+        pixels, warnings = _grey(raster)
+        size, origin, size_warnings = _scale(raster.pixel_size, pixel_size)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error.__cause__
+    except MemoryError:
+        raise ImageError(f"{name}: the image does not fit into memory; crop it or split it.") from None
+    return Micrograph(
+        pixels=pixels,
+        source=name,
+        sha256=sha256,
+        pixel_size=size,
+        pixel_size_source=origin,
+        area=find_data_bar(pixels),
+        file_pixel_size=raster.pixel_size.x if raster.pixel_size else None,
+        warnings=(*raster.warnings, *warnings, *size_warnings),
+    )
+
+
+def _path(source: object) -> str:
+    if not isinstance(source, (str, os.PathLike)):
+        raise ImageError(
+            f"A micrograph is a path or a NumPy array, not {type(source).__name__}: give one of these."
+        )
+    return str(os.fspath(source))
+
+
+def _from_file(path: Path) -> tuple[Raster, str]:
+    """The decoded file and the sha256 of its bytes."""
+    try:
+        if path.is_dir():
+            raise ImageError("this is a folder, not a file; name the micrographs in it.")
+        if path.exists() and not path.is_file():
+            raise ImageError("this is not a regular file; give the path of an image.")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ImageError("there is no such file; check the path.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"cannot be read ({reason}); check the path and your permission.") from None
+    return decode(data), hashlib.sha256(data).hexdigest()
+
+
+def _from_array(array: NDArray[Any]) -> tuple[Raster, str]:
+    """A copy of the array, whose owner may go on writing, and the sha256 of dtype, shape and bytes."""
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise ImageError(f"its shape is {array.shape}; give (H, W), or (H, W, 3 or 4) for colour.")
+    if array.size == 0:
+        raise ImageError(f"it has no pixels (shape {array.shape}); give at least 1×1.")
+    _check_dtype(array)
+    copy = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+    digest = hashlib.sha256(f"{copy.dtype.str}{copy.shape}".encode() + copy.tobytes())
+    if copy.ndim == 2:
+        return Raster(copy), digest.hexdigest()
+    return Raster(copy[..., :3], copy[..., 3] if copy.shape[2] == 4 else None), digest.hexdigest()
+
+
+def _grey(raster: Raster) -> tuple[NDArray[Any], list[str]]:
+    """(H, W) pixels of one channel, contiguous, and what was lost on the way."""
+    samples = raster.samples
+    _check_dtype(samples)
+    _check_values(samples)
+    warnings = []
+    if raster.alpha is not None:
+        opaque = np.iinfo(samples.dtype).max if samples.dtype.kind == "u" else 1
+        seen_through = float(np.mean(raster.alpha != opaque))
+        if seen_through:
+            warnings.append(
+                f"The opacity channel was dropped; {_percent(seen_through)} of the pixels are not opaque."
+            )
+    if samples.ndim == 2:
+        return np.ascontiguousarray(samples, samples.dtype.newbyteorder("=")), warnings
+    red, green, blue = np.moveaxis(samples, -1, 0)
+    coloured = float(np.mean((red != green) | (green != blue)))
+    if not coloured:
+        return np.ascontiguousarray(red, samples.dtype.newbyteorder("=")), warnings
+    spread = samples.max(axis=2) - samples.min(axis=2)
+    warnings.append(
+        "Colour became luminance (Rec. 601: 0.299 R + 0.587 G + 0.114 B); the channels differ in"
+        f" {_percent(coloured)} of the pixels, by up to {spread.max():g}."
+    )
+    return _luminance(red, green, blue), warnings
+
+
+def _luminance(red: NDArray[Any], green: NDArray[Any], blue: NDArray[Any]) -> NDArray[Any]:
+    """(H, W) in the dtype of the channels; whole numbers are rounded exactly, so on every machine alike."""
+    is_whole = red.dtype.kind == "u"
+    thousandfold = np.zeros(red.shape, np.uint32 if is_whole else np.float64)
+    for weight, channel in zip(_REC601, (red, green, blue), strict=True):
+        thousandfold += weight * channel.astype(thousandfold.dtype)
+    grey = (thousandfold + 500) // 1000 if is_whole else thousandfold / 1000
+    return np.asarray(grey, red.dtype.newbyteorder("="))
+
+
+def _scale(stated: PixelSize | None, given: float | None) -> tuple[float | None, str, list[str]]:
+    """Pixel size in nm, where it comes from, and warnings; from what the file states and the user gives."""
+    if stated is None:
+        return (None, "none", []) if given is None else (float(given), "given by the user", [])
+    if abs(stated.x - stated.y) > _SQUARE * stated.x:
+        raise ImageError(
+            f"its pixels are not square ({stated.x:g} × {stated.y:g} nm, {stated.source});"
+            " resample it to square pixels."
+        )
+    if given is not None:
+        origin = f"given by the user (the file says {stated.x:g} nm, {stated.source})"
+        difference = abs(given - stated.x) / stated.x
+        differs = (
+            f"The pixel size given, {given:g} nm, is {_percent(difference)} off the file's {stated.x:g} nm."
+        )
+        return float(given), origin, [differs] if difference > _AGREES else []
+    printed = (
+        f"The file's pixel size, {stated.x:g} nm ({stated.source}), looks like a print resolution;"
+        " give the pixel size if it is not the scale."
+    )
+    return stated.x, stated.source, [printed] if stated.x > _PRINTED else []
+
+
+def _check_dtype(samples: NDArray[Any]) -> None:
+    if samples.dtype.newbyteorder("=").name in _DTYPES:
+        return
+    advice = {
+        "b": "convert it with .astype(np.uint8) * 255",
+        "i": "convert it to uint16 after shifting it above 0",
+        "u": "convert it to uint16",
+        "f": "convert it to float32",
+        "c": "take its magnitude with np.abs",
+    }.get(samples.dtype.kind, "convert it")
+    raise ImageError(
+        f"its pixels are {samples.dtype}, not {', '.join(_DTYPES[:-1])} or {_DTYPES[-1]}; {advice}."
+    )
+
+
+def _check_values(samples: NDArray[Any]) -> None:
+    n_bad = int(np.count_nonzero(~np.isfinite(samples))) if samples.dtype.kind == "f" else 0
+    if n_bad:
+        raise ImageError(
+            f"{n_bad} of {samples.size} values are NaN or infinite; replace them by numbers first."
+        )
+
+
+def _is_length(size: object) -> bool:
+    return isinstance(size, (int, float, np.number)) and bool(math.isfinite(size) and size > 0)
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"

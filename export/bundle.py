@@ -1,0 +1,153 @@
+"""Writes the bundled model: the trained network as two ONNX files and a card, proven against torch.
+
+``python -m samcolloid_edge.export.bundle STATE.pt OUT_DIR``
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import nn
+
+from ..engine.synthetic import Scene, render
+from ..models.card import ModelCard
+from ..models.errors import ModelError
+from .colloid import MASKS, STRIDE, TOP_DOWN, Colloid
+
+NAME = "colloid-tiny"
+WINDOW = 32
+SIDE = 1024
+SMALLEST_RADIUS, LARGEST_RADIUS = 4.0, 60.0
+EMBEDDINGS = ("image_embeddings", "features_8", "features_4", "mask_features")
+PROMPTS = ("point_coords", "point_labels", "iou_threshold", "window")
+ANSWERS = ("iou_predictions", "prompt_index", "low_res_masks", "mask_origin")
+TOLERANCE = 1e-3
+"""Largest difference between torch and onnxruntime, of each tensor's range."""
+
+
+def _export(module: nn.Module, inputs: tuple[Any, ...], path: Path, names: tuple[str, ...],
+            outputs: tuple[str, ...], axes: dict[str, dict[int, str]]) -> None:  # fmt: skip
+    with warnings.catch_warnings():
+        # The tracer warns of every size it turns into a constant and of its own age; parity at other sizes is
+        # what tells whether a constant was right.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module, inputs, str(path), input_names=list(names), output_names=list(outputs), dynamic_axes=axes,
+            opset_version=17, do_constant_folding=True, dynamo=False,
+        )  # fmt: skip
+
+
+def write_onnx(net: Colloid, folder: Path) -> None:
+    """Write ``encoder.onnx`` and ``decoder.onnx``."""
+    net = net.eval()
+    image = torch.randint(0, 255, (96, 160, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        maps = net.encoder(image)
+        prompts = (torch.rand(5, 2, 2) * 90, torch.tensor([[1.0, -1.0]] * 5), torch.tensor(0.0), torch.tensor(24))
+        map_axes = {name: {2: f"h_{name}", 3: f"w_{name}"} for name in EMBEDDINGS}
+        _export(net.encoder, (image,), folder / "encoder.onnx", ("image",), EMBEDDINGS,
+                {"image": {0: "height", 1: "width"}, **map_axes})  # fmt: skip
+        _export(net.decoder, (*maps, *prompts), folder / "decoder.onnx", (*EMBEDDINGS, *PROMPTS), ANSWERS,
+                {**map_axes, "point_coords": {0: "prompts", 1: "points"}, "point_labels": {0: "prompts", 1: "points"},
+                 "iou_predictions": {0: "prompts"}, "prompt_index": {0: "selected"},
+                 "low_res_masks": {0: "selected", 2: "window_h", 3: "window_w"},
+                 "mask_origin": {0: "selected"}})  # fmt: skip
+
+
+def parity(net: Colloid, folder: Path) -> dict[str, float]:
+    """Largest difference between torch and onnxruntime of each output, as a share of its range.
+
+    Run on rendered micrographs of several sizes, none of which the tracer saw, with one and two points a prompt.
+    """
+    net = net.eval()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    encoder, decoder = (
+        onnxruntime.InferenceSession(str(folder / f), options, providers=["CPUExecutionProvider"])
+        for f in ("encoder.onnx", "decoder.onnx")
+    )
+    worst: dict[str, float] = {}
+
+    def compare(name: str, ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any]) -> None:
+        if ours.shape != theirs.shape:
+            raise ModelError(f"{name}: onnxruntime gives {ours.shape}, torch {theirs.shape}.")
+        if ours.size:
+            difference = float(np.abs(ours.astype(np.float64) - theirs).max() / max(float(np.ptp(theirs)), 1e-6))
+            worst[name] = max(worst.get(name, 0.0), difference)
+
+    # The last prompts are all below the threshold.
+    cases = (((512, 512), 1, 32, 0.5), ((300, 421), 2, 64, 0.5), ((64, 640), 2, 16, 0.5), ((33, 47), 1, 256, 0.5),
+             ((200, 200), 2, 32, 1.1))  # fmt: skip
+    for seed, (shape, points, window, share) in enumerate(cases):
+        rng = np.random.default_rng(seed)
+        image = np.repeat(render(Scene.random(900 + seed, shape, (6, 20))).image[..., None], 3, 2)
+        coords = (rng.random((40, points, 2)) * [shape[1], shape[0]]).astype(np.float32)
+        labels = np.ones((40, points), np.float32)
+        labels[:, 1:] = -1
+        with torch.no_grad():
+            maps = net.encoder(torch.from_numpy(image))
+            iou = net.decoder(*maps, torch.from_numpy(coords), torch.from_numpy(labels), torch.tensor(0.0),
+                              torch.tensor(8))[0].amax(1)  # fmt: skip
+            gate = float(iou.quantile(share)) - 1e-4 if share < 1 else 1.0
+            prompts = {"point_coords": coords, "point_labels": labels, "iou_threshold": np.array(gate, np.float32),
+                       "window": np.array(window)}  # fmt: skip
+            theirs = net.decoder(*maps, *(torch.as_tensor(v) for v in prompts.values()))
+        ours = encoder.run(None, {"image": image})
+        for name, a, b in zip(EMBEDDINGS, ours, maps, strict=True):
+            compare(name, a, b.numpy())
+        exact = {k: v.numpy() for k, v in zip(EMBEDDINGS, maps, strict=True)}
+        for name, a, b in zip(ANSWERS, decoder.run(None, {**exact, **prompts}), theirs, strict=True):
+            compare(name, a, b.numpy())
+    return worst
+
+
+def bundle(state_file: Path, folder: Path, evaluation: dict[str, Any] | None = None) -> ModelCard:
+    """Write the model of a training state to ``folder``; raises ModelError where ONNX and torch disagree."""
+    state = torch.load(state_file, weights_only=True)
+    net = Colloid()
+    net.load_state_dict(state["average"])
+    folder.mkdir(parents=True, exist_ok=True)
+    write_onnx(net, folder)
+    worst = parity(net, folder)
+    outside = {name: value for name, value in worst.items() if value > TOLERANCE}
+    if outside:
+        raise ModelError(f"ONNX and torch differ by more than {TOLERANCE} of the range: {outside}.")
+    card = ModelCard(
+        name=NAME,
+        family=NAME,
+        licence="Apache-2.0",
+        source=f"trained from nothing on rendered micrographs by samcolloid_edge.export.train, {state['step']} steps, "
+        f"{state['seconds'] / 60:.0f} minutes on two CPU cores, seed {state['seed']}; the renderings were chosen by "
+        "looking at published micrographs of the three samples named in benchmarks/agreement.py, no gradient saw them",
+        files={f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in ("encoder.onnx", "decoder.onnx")},
+        side=SIDE,
+        resize="native",
+        embedding_shape=(1, TOP_DOWN[2], None, None),
+        precision="fp32",
+        masks=MASKS,
+        mask_stride=STRIDE,
+        window=WINDOW,
+        smallest_radius=SMALLEST_RADIUS,
+        largest_radius=LARGEST_RADIUS,
+        parity={"largest difference, share of range": worst, "tolerance": TOLERANCE},
+        evaluation=evaluation or {},
+    )
+    temporary = folder / "card.json.tmp"
+    temporary.write_text(card.to_json(), "utf-8")
+    temporary.replace(folder / "card.json")
+    return card
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("state", type=Path)
+    parser.add_argument("folder", type=Path)
+    given = parser.parse_args()
+    print(bundle(given.state, given.folder).to_json())

@@ -1,0 +1,271 @@
+"""The benchmarks' own arithmetic, on labels and boxes made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def matching(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.syspath_prepend(FOLDER)
+    import matching
+
+    yield matching
+
+
+@pytest.fixture
+def published_module(matching: ModuleType) -> ModuleType:
+    import published
+
+    return published
+
+
+def square_labels(*squares: tuple[int, int, int]) -> np.ndarray:
+    """A 60×80 label image of squares (row0, col0, side), numbered from 1."""
+    labels = np.zeros((60, 80), np.int32)
+    for number, (row, col, side) in enumerate(squares, start=1):
+        labels[row : row + side, col : col + side] = number
+    return labels
+
+
+def test_box_iou_is_intersection_over_union(matching: ModuleType) -> None:
+    overlaps = matching.box_overlaps([[0, 0, 10, 10], [30, 30, 40, 40]], [[0, 5, 10, 15], [50, 50, 60, 60]])
+    assert overlaps.first.tolist() == [0] and overlaps.second.tolist() == [0]
+    assert overlaps.iou == pytest.approx([50 / 150])
+
+
+def test_mask_iou_equals_the_count_of_pixels(matching: ModuleType) -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 4, (7, 9)), rng.integers(0, 5, (7, 9))
+    overlaps = matching.mask_overlaps(first, second)
+    assert overlaps.lengths == (3, 4)
+    for i, j, iou in zip(overlaps.first, overlaps.second, overlaps.iou, strict=True):
+        a, b = first == i + 1, second == j + 1
+        assert iou == pytest.approx((a & b).sum() / (a | b).sum())
+
+
+def test_matching_is_one_to_one_and_takes_the_largest_total(matching: ModuleType) -> None:
+    # Greedy would give the first truth its best partner and leave the second without one.
+    overlaps = matching.Overlaps(
+        np.array([0, 0, 1]), np.array([0, 1, 0]), np.ones(3), np.array([0.9, 0.8, 0.85]), (2, 2)
+    )
+    assert matching.match(overlaps, 0.5).tolist() == [[0, 1], [1, 0]]
+    assert matching.match(overlaps, 0.87).tolist() == [[0, 0]]
+    assert matching.match(overlaps, 0.95).shape == (0, 2)
+
+
+def test_matching_a_label_image_with_itself_finds_everything_in_any_order(matching: ModuleType) -> None:
+    labels = square_labels((0, 0, 10), (0, 10, 10), (20, 20, 15), (50, 60, 5))
+    order = np.array([0, 3, 1, 4, 2])
+    pairs = matching.match(matching.mask_overlaps(labels, order[labels]), 0.99)
+    assert pairs.tolist() == [[0, 2], [1, 0], [2, 3], [3, 1]]
+
+
+def test_empty_lists_match_nothing(matching: ModuleType) -> None:
+    empty = np.zeros((4, 5), np.int32)
+    assert matching.match(matching.mask_overlaps(empty, empty), 0.5).shape == (0, 2)
+    assert matching.match(matching.box_overlaps(np.empty((0, 4)), [[0, 0, 1, 1]]), 0.5).shape == (0, 2)
+
+
+def test_an_ignored_lobe_is_neither_missed_nor_false(matching: ModuleType) -> None:
+    ignored = np.array([False, True, True])
+    score = matching.score(np.array([[0, 0], [1, 1]]), (3, 3), ignored)
+    assert (score.found, score.truth, score.predicted) == (1, 1, 2)
+    assert score.f1 == pytest.approx(2 / 3)
+
+
+def test_scores_add_before_they_divide(matching: ModuleType) -> None:
+    total = matching.Score(1, 1, 1) + matching.Score(0, 3, 1)
+    assert (total.recall, total.precision) == (0.25, 0.5)
+
+
+def test_sets_are_the_same_only_with_the_same_members(matching: ModuleType) -> None:
+    identity = np.column_stack([np.arange(6)] * 2)
+    truth = np.array([1, 1, 2, 2, 3, 3])
+    assert matching.same_sets(identity, truth, np.array([7, 7, 4, 4, 9, 9])).tolist() == [
+        [2, 4],
+        [1, 7],
+        [3, 9],
+    ]
+    assert matching.same_sets(identity, truth, np.array([1, 1, 1, 2, 0, 3])).tolist() == []
+    one_more = matching.same_sets(identity[:4], truth[:4], np.array([1, 1, 2, 2, 2]))
+    assert one_more.tolist() == [[1, 1]], "a set with an unmatched member is another set"
+
+
+def test_a_hidden_member_may_be_missing_from_a_set(matching: ModuleType) -> None:
+    pairs, truth, ours = np.array([[0, 0], [1, 1]]), np.array([1, 1, 1]), np.array([5, 5])
+    assert matching.same_sets(pairs, truth, ours).tolist() == []
+    assert matching.same_sets(pairs, truth, ours, np.array([False, False, True])).tolist() == [[1, 5]]
+
+
+def test_sets_are_counted_by_size(matching: ModuleType) -> None:
+    assert matching.sets_of_size(np.array([0, 0, 3, 1, 1, 2, 2, 2]), 2).tolist() == [1]
+
+
+def dumbbell_table(published_module: ModuleType) -> Any:
+    """Two published discs of 20 px diameter, side by side, as one set."""
+    centroids = np.array([[29.5, 29.5], [29.5, 49.5]])
+    return published_module.Published(
+        name="hand_made",
+        sample="dumbbells",
+        path=Path("hand made.tif"),
+        boxes=np.column_stack([centroids - 9.5, centroids + 10.5]),
+        centroids=centroids,
+        areas=np.full(2, np.pi * 100),
+        ellipses=np.tile([20.0, 20.0, 0.0], (2, 1)),
+        sets=np.array([1, 1]),
+    )
+
+
+def disc_labels(*discs: tuple[float, float, float]) -> np.ndarray:
+    """A 60×80 label image of discs (row, col, radius); later ones lie on top."""
+    rows, cols = np.mgrid[:60, :80]
+    labels = np.zeros((60, 80), np.int32)
+    for number, (row, col, radius) in enumerate(discs, start=1):
+        labels[(rows - row) ** 2 + (cols - col) ** 2 <= radius**2] = number
+    return labels
+
+
+def boxes_of(labels: np.ndarray) -> np.ndarray:
+    where = [np.nonzero(labels == i) for i in range(1, labels.max() + 1)]
+    return np.array([[r.min(), c.min(), r.max() + 1, c.max() + 1] for r, c in where])
+
+
+def test_a_perfect_answer_agrees_in_everything(published_module: ModuleType) -> None:
+    table = dumbbell_table(published_module)
+    labels = disc_labels((29.5, 29.5, 10), (29.5, 49.5, 10))
+    agreement = published_module.compare(table, labels, boxes_of(labels), np.array([8, 8]))
+    assert all(found.all() for found in agreement.found.values())
+    assert not agreement.split.any() and not agreement.merged.any()
+    assert agreement.same.tolist() == [[1, 8]] and agreement.ours.tolist() == [8]
+
+
+def test_a_lobe_in_two_halves_is_split(published_module: ModuleType) -> None:
+    labels = disc_labels((29.5, 29.5, 10), (29.5, 49.5, 10))
+    labels[:28][labels[:28] == 1] = 3
+    assert published_module.split_lobes(dumbbell_table(published_module), labels).tolist() == [True, False]
+
+
+def test_a_speck_inside_a_lobe_does_not_split_it(published_module: ModuleType) -> None:
+    labels = disc_labels((29.5, 29.5, 10), (29.5, 49.5, 10), (29.5, 29.5, 2))
+    assert not published_module.split_lobes(dumbbell_table(published_module), labels).any()
+
+
+def test_a_neighbour_that_reaches_in_does_not_split_a_lobe(published_module: ModuleType) -> None:
+    labels = disc_labels((29.5, 26, 10), (29.5, 45, 10))
+    assert not published_module.split_lobes(dumbbell_table(published_module), labels).any()
+
+
+def test_two_lobes_in_one_of_ours_are_merged(published_module: ModuleType) -> None:
+    table = dumbbell_table(published_module)
+    labels = (disc_labels((29.5, 29.5, 10), (29.5, 49.5, 10)) > 0).astype(np.int32)
+    agreement = published_module.compare(table, labels, boxes_of(labels), np.array([1]))
+    assert agreement.merged.all()
+    assert len(agreement.same) == 0
+
+
+def test_the_outline_follows_scikit_images_orientation(published_module: ModuleType) -> None:
+    from skimage.measure import regionprops
+
+    labels = np.zeros((60, 80), np.int32)
+    for k in range(25):
+        labels[10 + k, 20 + 2 * k : 32 + 2 * k] = 1
+    lobe = regionprops(labels)[0]
+    table = replace(
+        dumbbell_table(published_module),
+        boxes=np.array([lobe.bbox], float),
+        centroids=np.array([lobe.centroid]),
+        areas=np.array([lobe.area]),
+        ellipses=np.array([[lobe.axis_major_length, lobe.axis_minor_length, lobe.orientation]]),
+        sets=np.array([1]),
+    )
+    where, inside = published_module.outline(table, 0, labels.shape)
+    own = labels[where] == 1
+    assert (own & inside).sum() / (own | inside).sum() > 0.8
+
+
+def test_the_published_table_is_read_whole(published_module: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "micrographs").mkdir()
+    (tmp_path / "published").mkdir()
+    head = (
+        "image,sample,set,lobe,centroid_row,centroid_col,bbox_min_row,bbox_min_col,bbox_max_row,bbox_max_col,"
+        "area,axis_major_length,orientation,eccentricity\n"
+    )
+    rows = (
+        "GM_1_07,dumbbells,0,large,5,6,0,1,10,11,80,10,0.5,0.6\n"
+        "GM_1_07,dumbbells,0,small,5,16,0,11,10,21,80,10,0,0\n"
+    )
+    (tmp_path / "published" / "lobes.csv").write_text(head + rows, encoding="utf-8")
+    (image,) = published_module.read_published(published_module.shared_folder(tmp_path / "micrographs"))
+    assert image.path.name == "GM 1_07.tif" and image.sample == "dumbbells" and image.n_sets == 1
+    assert image.boxes.tolist() == [[0, 1, 10, 11], [0, 11, 10, 21]]
+    assert image.ellipses[0] == pytest.approx([10, 8, 0.5])
+
+
+def test_a_figure_that_is_not_a_number_fails_its_bar(matching: ModuleType) -> None:
+    from bars import Bar
+
+    assert [Bar("", v, least=0.9).verdict for v in (0.9, 0.89, float("nan"))] == ["pass", "FAIL", "FAIL"]
+    assert Bar("", 0.5, most=0.25).verdict == "FAIL" and Bar("", 0.1).verdict == "reported"
+    assert Bar("", 1.0, 0.96, 1.03).verdict == "pass"
+
+
+@pytest.fixture
+def rendered(matching: ModuleType) -> ModuleType:
+    import rendered
+
+    return rendered
+
+
+def hand_made_scene() -> Any:
+    """Three discs: two of one particle, of which the second is hidden for the most part, and one alone."""
+    from samcolloid_edge.engine.synthetic import Rendered, Scene
+    from samcolloid_edge.engine.types import Area
+
+    lobes = disc_labels((20, 20, 10), (20, 32, 4), (40, 60, 12))
+    return Rendered(
+        scene=Scene(shape=lobes.shape),
+        image=np.zeros(lobes.shape, np.uint8),
+        lobes=lobes,
+        particles=np.array([0, 1, 1, 2], np.int32)[lobes],
+        particle_of_lobe=np.array([1, 1, 2], np.int32),
+        centres=np.zeros((3, 2)),
+        radii=np.array([10.0, 10.0, 12.0]),
+        visible_fraction=np.array([1.0, 0.2, 1.0]),
+        contrast_to_noise=10.0,
+        area=Area(0, 0, *lobes.shape),
+    )
+
+
+def test_the_truth_itself_scores_one_and_hidden_lobes_do_not_count(rendered: ModuleType) -> None:
+    scene = hand_made_scene()
+    for score in rendered.score_lobes(scene, scene.lobes).values():
+        assert (score.found, score.truth, score.predicted) == (2, 2, 2)
+    without_hidden = np.array([0, 1, 0, 2])[scene.lobes]
+    assert rendered.score_lobes(scene, without_hidden)[0.7].f1 == 1
+
+
+def test_a_set_of_a_partly_hidden_particle_counts_only_when_wrong(rendered: ModuleType) -> None:
+    scene = hand_made_scene()
+    right = rendered.score_sets(scene, scene.lobes, np.array([1, 1, 2]), 2)
+    wrong = rendered.score_sets(scene, scene.lobes, np.array([1, 2, 1]), 2)
+    assert (right.found, right.truth, right.predicted) == (0, 0, 0)
+    assert (wrong.found, wrong.truth, wrong.predicted) == (0, 0, 1)
+
+
+def test_the_rendered_scenes_are_what_the_bar_says(rendered: ModuleType) -> None:
+    cases = [case for case in rendered.read_cases() if case.group == "bar"]
+    assert len(cases) == 40 and len({case.scene.seed for case in cases}) == 40
+    for scene in (case.scene for case in cases):
+        assert scene.shape == (768, 1024) and scene.contrast_to_noise >= 2
+        assert scene.radius_px * scene.lobe_ratio[0] >= 8 and scene.radius_px <= 60
+        assert 0.5 <= scene.fusion[0] <= scene.fusion[1] <= 1
