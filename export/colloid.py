@@ -15,8 +15,12 @@ from torch import Tensor, nn
 MASKS: Final = ("lobe", "particle", "cluster")
 STRIDE: Final = 4
 """Model px per cell of the mask features."""
-REACH: Final = 64.0
+REACH: Final = 16.0
 """Relative coordinates are divided by this, model px."""
+BUMPS: Final = (8.0, 20.0, 50.0)
+"""SDs of Gaussian bumps around the prompt, model px: with them the head localises from the first steps on."""
+PLACE: Final = 3 + len(BUMPS)
+"""Inputs of the head that tell where a cell lies: dx, dy, distance and the bumps."""
 HIDDEN: Final = 16
 MASK_FEATURES: Final = 16
 WIDTHS: Final = (32, 64, 128, 192)
@@ -113,7 +117,7 @@ class Decoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sizes = [(MASK_FEATURES + 3, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, len(MASKS))]
+        self.sizes = [(MASK_FEATURES + PLACE, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, len(MASKS))]
         n_weights = sum(a * b + b for a, b in self.sizes)
         self.trunk = nn.Sequential(nn.Linear(sum(TOP_DOWN), 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU())
         self.weights = nn.Linear(256, n_weights)
@@ -134,7 +138,9 @@ class Decoder(nn.Module):
     def masks(self, features: Tensor, offsets: Tensor, weights: Tensor) -> Tensor:
         """(S or 1, N, 16) mask features and (S, N, 2) cells relative to the prompt, model px → (S, N, M) logits."""
         near = offsets / REACH
-        x = torch.cat([features, near, near.square().sum(2, keepdim=True).sqrt()], 2)
+        squared = near.square().sum(2, keepdim=True)
+        bumps = [torch.exp(squared * (-0.5 * (REACH / sd) ** 2)) for sd in BUMPS]
+        x = torch.cat([features, near, squared.sqrt(), *bumps], 2)
         start = 0
         for i, (a, b) in enumerate(self.sizes):
             kernel = weights[:, start : start + a * b].reshape(weights.shape[0], a, b)

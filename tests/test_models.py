@@ -1,0 +1,115 @@
+"""Cards say what a model is; altered, foreign or incomplete models are refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, replace
+
+import pytest
+from handmade import CARD
+from samcolloid_edge import ModelError, Segmenter
+from samcolloid_edge.engine.session import open_model
+from samcolloid_edge.models.card import ModelCard
+from samcolloid_edge.models.store import BUNDLED, locate, verify
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the bundled model that a test may spoil."""
+    return shutil.copytree(locate(), tmp_path / "model")
+
+
+def change(folder, **values):
+    card = json.loads((folder / "card.json").read_text("utf-8")) | values
+    (folder / "card.json").write_text(json.dumps(card), "utf-8")
+
+
+def test_the_bundled_model_is_what_its_card_says_and_small():
+    folder = locate()
+    card = ModelCard.read(folder / "card.json")
+    verify(folder, card)
+    assert card.name == BUNDLED
+    assert card.masks == ("lobe", "particle", "cluster")
+    assert sum(path.stat().st_size for path in folder.glob("*.onnx")) <= 20e6
+
+
+def test_a_card_survives_writing_and_reading(tmp_path):
+    (tmp_path / "card.json").write_text(CARD.to_json(), "utf-8")
+    assert ModelCard.read(tmp_path / "card.json") == CARD
+
+
+def test_the_digest_names_the_weights_and_nothing_else():
+    assert replace(CARD, name="other").digest == CARD.digest
+    assert replace(CARD, files={**CARD.files, "encoder.onnx": "0" * 64}).digest != CARD.digest
+
+
+def test_a_copy_works_like_the_bundled_model(copy):
+    assert open_model(copy).card == open_model().card
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "decoder.onnx"])
+def test_an_altered_file_is_refused_by_name(copy, name):
+    with (copy / name).open("r+b") as file:
+        file.seek(2000)
+        file.write(b"\0\1\2\3")
+    with pytest.raises(ModelError, match=rf"{name}: the file was altered"):
+        Segmenter(copy).analyze(__file__)
+
+
+def test_a_missing_file_is_named(copy):
+    (copy / "decoder.onnx").unlink()
+    with pytest.raises(ModelError, match=r"decoder\.onnx: cannot be read"):
+        open_model(copy)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="there is no model here"):
+        open_model(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 99}', '{"schema_version": 1}'])
+def test_a_card_that_is_none_is_refused(copy, text):
+    (copy / "card.json").write_text(text, "utf-8")
+    with pytest.raises(ModelError, match=r"card\.json"):
+        open_model(copy)
+
+
+@pytest.mark.parametrize("name", ["../encoder.onnx", "/etc/passwd", "sub/encoder.onnx", ".."])
+def test_a_card_cannot_reach_outside_its_folder(copy, name):
+    change(copy, files={**asdict(ModelCard.read(copy / "card.json"))["files"], name: "0" * 64})
+    with pytest.raises(ModelError, match="not a plain file name"):
+        open_model(copy)
+
+
+def test_graphs_that_are_not_those_of_the_contract_are_refused(copy):
+    files = asdict(ModelCard.read(copy / "card.json"))["files"]
+    (copy / "encoder.onnx").write_bytes((copy / "decoder.onnx").read_bytes())
+    change(copy, files={**files, "encoder.onnx": files["decoder.onnx"]})
+    with pytest.raises(ModelError, match="model contract"):
+        open_model(copy)
+
+
+def test_a_file_that_is_no_graph_is_refused(copy):
+    import hashlib
+
+    files = asdict(ModelCard.read(copy / "card.json"))["files"]
+    (copy / "encoder.onnx").write_bytes(b"no graph")
+    change(copy, files={**files, "encoder.onnx": hashlib.sha256(b"no graph").hexdigest()})
+    with pytest.raises(ModelError, match=r"encoder\.onnx: onnxruntime cannot load it"):
+        open_model(copy)
+
+
+@pytest.mark.parametrize("role", ["blob", "lobes"])
+def test_a_mask_role_nobody_knows_is_refused(role):
+    with pytest.raises(ModelError, match="mask role"):
+        replace(CARD, masks=(role,))
+
+
+def test_cuda_that_is_not_there_is_said_in_one_line(monkeypatch):
+    monkeypatch.setattr("samcolloid_edge.engine.session._has_driver", lambda: False)
+    session = open_model(device="cuda")
+    assert session.providers == ("CPUExecutionProvider",)
+    assert len(session.notes) == 1
+    assert "CUDA was asked for but" in session.notes[0]
+    assert open_model(device="auto").notes == ()
