@@ -3,10 +3,14 @@
 ``analyze(path)`` analyses one micrograph; a ``Segmenter`` keeps its model for many.
 """
 
-from samcolloid_edge.engine.pipeline import Segmenter, analyze
-from samcolloid_edge.engine.settings import Settings
-from samcolloid_edge.engine.types import Masks, Micrograph, Result, Table
-from samcolloid_edge.models.errors import ImageError, ModelError, OutputError, SamColloidError, SettingsError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from samcolloid_edge.engine.pipeline import Segmenter, analyze
+    from samcolloid_edge.engine.settings import Settings
+    from samcolloid_edge.engine.types import Masks, Micrograph, Result, Table
+    from samcolloid_edge.models.errors import ImageError, ModelError, OutputError, SamColloidError, SettingsError
 
 __all__ = [
     "ImageError",
@@ -22,3 +26,13 @@ __all__ = [
     "Table",
     "analyze",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what a name needs at its first use: ``samcolloid-edge --help`` waits for neither onnxruntime nor numba."""
+    if name in __all__:
+        for module in ("models.errors", "engine.settings", "engine.types", "engine.pipeline"):
+            found = getattr(import_module(f"{__name__}.{module}"), name, None)
+            if found is not None:
+                return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

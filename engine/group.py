@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -18,6 +17,11 @@ F64 = NDArray[np.float64]
 
 _DISTANCE_BLOCK: Final = 2**22
 """Entries of the distance matrix that are held at once: 32 MB."""
+
+
+LINK: Final = 0.25
+"""Affinity from which two lobes are held to be of one particle: on rendered trimers the links within particles
+lie above it in 97 of 100 cases, those between particles below it in more than 99 of 100."""
 
 
 def affinity(labels: I32, patches: Patches, lobe_of_patch: NDArray[np.integer[Any]]) -> tuple[I32, F32]:
@@ -63,45 +67,27 @@ def affinity(labels: I32, patches: Patches, lobe_of_patch: NDArray[np.integer[An
     return pairs.astype(np.int32), np.minimum(weight, 1).astype(np.float32)
 
 
-def group_by_model(n_lobes: int, pairs: I32, weight: F32, max_lobes: int, threshold: float = 0.5) -> I32:
-    """Sets by average linkage: again and again the two groups of the highest mean weight become one.
+def group_by_model(n_lobes: int, pairs: I32, weight: F32, max_lobes: int, threshold: float = LINK) -> I32:
+    """Sets by single linkage: again and again the two groups with the strongest link become one.
 
-    Parameters: ``pairs`` (M, 2) int32 of different lobes, each pair once, and ``weight`` (M,) float32 0–1, as
-    from ``affinity``; pairs that are not listed have weight 0. Groups of more than ``max_lobes`` are not made
-    (0: any size), nor groups whose parts have a mean weight below ``threshold``. Equal weights: the group
-    with the first lobe goes first, so the result is always the same.
+    Single, as the particle mask asked for at one end of a particle holds the lobe beside it, but often not the
+    one at the far end. Parameters: ``pairs`` (M, 2) int32 of different lobes, each pair once, and ``weight`` (M,)
+    float32 0–1, as from ``affinity``. Links below ``threshold`` do not count, and groups of more than
+    ``max_lobes`` are not made (0: any size). Of equal links the first listed goes first.
 
     Returns (n_lobes,) int32, the set of each lobe, 0 to S − 1 in the order of each set's first lobe.
     """
-    links: list[dict[int, float]] = [{} for _ in range(n_lobes)]
-    for (i, j), value in zip(pairs.tolist(), weight.tolist(), strict=True):
-        links[i][j] = links[j][i] = value
-    members: list[list[int]] = [[i] for i in range(n_lobes)]
-
-    def mean(i: int, j: int) -> float:
-        return links[i][j] / (len(members[i]) * len(members[j]))
-
-    queue = [(-mean(i, j), i, j) for i in range(n_lobes) for j in links[i] if i < j]
-    heapq.heapify(queue)
-    while queue and -queue[0][0] >= threshold:
-        value, i, j = heapq.heappop(queue)
-        if j not in links[i] or -mean(i, j) != value:
-            continue  # an entry from before one of the two grew
-        if max_lobes and len(members[i]) + len(members[j]) > max_lobes:
+    members = [[i] for i in range(n_lobes)]
+    order = np.argsort(-weight, kind="stable")
+    for i, j in pairs[order[weight[order] >= threshold]].tolist():
+        one, other = members[i], members[j]
+        if one is other or (max_lobes and len(one) + len(other) > max_lobes):
             continue
-        members[i] += members[j]
-        members[j] = []
-        for k, total in links[j].items():
-            del links[k][j]
-            if k != i:
-                links[i][k] = links[k][i] = links[i].get(k, 0.0) + total
-        links[j] = {}
-        for k in links[i]:
-            heapq.heappush(queue, (-mean(i, k), min(i, k), max(i, k)))
-    sets = np.empty(n_lobes, np.int32)
-    for number, lobes in enumerate(group for group in members if group):
-        sets[lobes] = number
-    return sets
+        one += other
+        for lobe in other:
+            members[lobe] = one
+    first = np.array([min(group) for group in members], np.int64)
+    return np.unique(first, return_inverse=True)[1].astype(np.int32).reshape(n_lobes)
 
 
 def group_published(centroids: F64, axis_major_length: F64, particle: Particle) -> I32:

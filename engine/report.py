@@ -179,20 +179,20 @@ def summary_row(
 
 def summary_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """``summary.csv``: one row an image; what a failed one lacks is empty."""
-    return rows_csv(SUMMARY_COLUMNS, ([row.get(name) for name in SUMMARY_COLUMNS] for row in rows))
+    return rows_csv(SUMMARY_COLUMNS, ([_cell(row.get(name)) for name in SUMMARY_COLUMNS] for row in rows))
 
 
 def table_csv(table: Table) -> bytes:
     """UTF-8 CSV: one header line, no unit row; an undefined value is an empty cell."""
-    return rows_csv(table, zip(*(column.tolist() for column in map(_rounded, table.values())), strict=True))
+    return rows_csv(table, zip(*(_cells(column) for column in table.values()), strict=True))
 
 
 def rows_csv(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> bytes:
-    """UTF-8 CSV of plain Python values; None and NaN are empty cells."""
+    """UTF-8 CSV of plain Python values."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(["" if value is None or value != value else value for value in row] for row in rows)
+    writer.writerows(rows)
     return text.getvalue().encode("utf-8")
 
 
@@ -233,13 +233,16 @@ def _png(picture: U8) -> bytes:
     return cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes()
 
 
-def _rounded(column: NDArray[Any]) -> NDArray[Any]:
-    """The column with floats as text of 10 significant digits (7 for float32); NaN as empty text."""
-    if column.dtype.kind != "f":
-        return column
-    digits = 10 if column.dtype.itemsize > 4 else 7
-    texts = ["" if math.isnan(value) else format(value, f".{digits}g") for value in column.tolist()]
-    return np.array(texts, object)
+def _cells(column: NDArray[Any]) -> list[Any]:
+    digits = 10 if column.dtype.itemsize > 4 else 7  # float32 has no more
+    return [_cell(value, digits) for value in column.tolist()]
+
+
+def _cell(value: Any, digits: int = 10) -> Any:
+    """A float as text of so many significant digits; nothing for None and NaN."""
+    if value is None or value != value:
+        return ""
+    return format(value, f".{digits}g") if isinstance(value, float) else value
 
 
 def _mean_and_deviation(values: NDArray[Any]) -> tuple[float | None, float | None]:

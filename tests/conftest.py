@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The first example of a property may compile a kernel; no property is a timed test.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 PUBLISHED = "SAMCOLLOID_PUBLISHED"
 

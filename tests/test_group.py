@@ -125,11 +125,14 @@ def test_lobes_without_pairs_are_sets_of_their_own() -> None:
     assert group_by_model(0, *pairs_of({}), max_lobes=0).shape == (0,)
 
 
-def test_the_surest_pair_is_joined_first_and_the_mean_decides_about_the_rest() -> None:
-    weights = {(0, 1): 0.9, (1, 2): 0.8, (0, 2): 0.1}
-    assert group_by_model(3, *pairs_of(weights), max_lobes=0).tolist() == [0, 0, 1]
-    assert group_by_model(3, *pairs_of(weights), max_lobes=0, threshold=0.45).tolist() == [0, 0, 0]
-    assert group_by_model(3, *pairs_of({(0, 1): 0.9, (1, 2): 0.8}), max_lobes=0).tolist() == [0, 0, 1]
+def test_a_chain_of_sure_links_is_one_particle_though_its_ends_do_not_know_each_other() -> None:
+    weights = {(0, 1): 0.9, (1, 2): 0.8, (0, 2): 0.0, (2, 3): 0.1}
+    assert group_by_model(4, *pairs_of(weights), max_lobes=0).tolist() == [0, 0, 0, 1]
+    assert group_by_model(4, *pairs_of(weights), max_lobes=0, threshold=0.85).tolist() == [0, 0, 1, 2]
+
+
+def test_the_surest_pair_is_joined_first() -> None:
+    assert group_by_model(3, *pairs_of({(0, 1): 0.6, (1, 2): 0.7}), max_lobes=2).tolist() == [0, 1, 1]
 
 
 def test_no_set_grows_beyond_the_particle() -> None:
@@ -141,28 +144,24 @@ def test_no_set_grows_beyond_the_particle() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.dictionaries(st.sampled_from(list(combinations(range(7), 2))), st.integers(0, 8)),
-       st.integers(0, 4), st.randoms(use_true_random=False))
-def test_average_linkage_over_all_pairs_gives_the_same_sets(eighths: dict[tuple[int, int], int], most: int,
-                                                           random: Any) -> None:
-    weights = {pair: value / 8 for pair, value in eighths.items()}
-    matrix = np.zeros((7, 7))
-    for (i, j), weight in weights.items():
-        matrix[i, j] = matrix[j, i] = weight
-    groups = [[i] for i in range(7)]
+@given(st.permutations(list(combinations(range(6), 2))), st.integers(0, 15), st.integers(0, 4))
+def test_joining_the_strongest_link_of_all_groups_gives_the_same_sets(
+    order: list[tuple[int, int]], listed: int, most: int
+) -> None:
+    weights = {pair: 1 - k / 15 for k, pair in enumerate(order[:listed])}
+    groups = [[i] for i in range(6)]
     while True:
-        means = {(a, b): np.mean([[matrix[i, j] for i in groups[a]] for j in groups[b]])
+        links = {(a, b): max(weights.get((min(i, j), max(i, j)), 0.0) for i in groups[a] for j in groups[b])
                  for a, b in combinations(range(len(groups)), 2)
-                 if not most or len(groups[a]) + len(groups[b]) <= most}
-        best = max(means.values(), default=0.0)
+                 if not most or len(groups[a]) + len(groups[b]) <= most}  # fmt: skip
+        best = max(links.values(), default=0.0)
         if best < 0.5:
             break
-        a, b = next(pair for pair, mean in means.items() if mean == best)
+        a, b = next(pair for pair, link in links.items() if link == best)
         groups[a] += groups.pop(b)
-    shuffled = list(weights.items())
-    random.shuffle(shuffled)
-    sets = group_by_model(7, *pairs_of(dict(shuffled)), max_lobes=most)
-    assert [np.flatnonzero(sets == k).tolist() for k in range(sets.max() + 1)] == [sorted(g) for g in groups]
+    sets = group_by_model(6, *pairs_of(dict(sorted(weights.items()))), max_lobes=most, threshold=0.5)
+    found = [np.flatnonzero(sets == k).tolist() for k in range(sets.max() + 1)]
+    assert found == sorted(sorted(g) for g in groups)
 
 
 def test_the_published_rules_need_the_particle_named() -> None:

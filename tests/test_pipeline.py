@@ -159,5 +159,5 @@ def test_the_published_pixel_size_is_read_and_can_be_overridden(segmenter, publi
 
 
 def test_bad_input_is_one_sentence():
-    with pytest.raises(ImageError, match="missing.tif"):
+    with pytest.raises(ImageError, match=r"missing\.tif"):
         analyze("missing.tif")

@@ -44,8 +44,12 @@ def test_lobes_of_one_particle_touch(particle):
     truth = render(replace(scene, fusion=(0.6, 0.9)))
     n = {"dumbbell": 2, "trimer": 3}.get(particle, len(truth.radii))
     assert len(truth.radii) == n >= 2
-    pairs = {tuple(sorted(pair)) for a, b in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1]))
-             for pair in zip(truth.lobes[a].ravel().tolist(), truth.lobes[b].ravel().tolist(), strict=True)}  # fmt: skip
+    beside = ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1]))
+    pairs = {
+        tuple(sorted(pair))
+        for a, b in beside
+        for pair in zip(truth.lobes[a].ravel().tolist(), truth.lobes[b].ravel().tolist(), strict=True)
+    }
     touching = {label for pair in pairs if 0 not in pair and pair[0] != pair[1] for label in pair}
     assert touching == set(range(1, n + 1))
 
