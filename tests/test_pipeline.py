@@ -10,8 +10,10 @@ from samcolloid_edge.engine.synthetic import Scene, render
 from scipy.optimize import linear_sum_assignment
 
 SPHERES = Scene(seed=11, shape=(384, 512), particle="sphere", radius_px=18, packing=0.35, contrast_to_noise=10)
-TRIMERS = Scene(seed=12, shape=(512, 512), particle="trimer", radius_px=22, packing=0.6, domain=0.7,
-                lobe_ratio=(0.75, 0.9), fusion=(0.6, 0.8), bend=(5, 65), contrast_to_noise=12, pixel_size=4.0)  # fmt: skip
+TRIMERS = Scene(
+    seed=12, shape=(512, 512), particle="trimer", radius_px=22, packing=0.6, domain=0.7, lobe_ratio=(0.75, 0.9),
+    fusion=(0.6, 0.8), bend=(5, 65), contrast_to_noise=12, pixel_size=4.0,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
