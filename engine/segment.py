@@ -48,6 +48,10 @@ def segment_tile(
     session: Session, grey: U8, area: Area, frame: Frame, layer: int, settings: Settings, timings: dict[str, float]
 ) -> Found:
     """Encode a tile, prompt it, keep the good masks, and ask each lobe for its particle."""
+    if np.ptp(grey[frame.area.slices]) == 0:
+        # Networks divide by the contrast they find, and see shapes in what is left where there is none.
+        nothing = masks.concatenate([])
+        return Found(nothing, nothing, np.zeros(0, np.int64), 0, layer)
     start = time.perf_counter()
     embedding = encode(session, grey, frame)
     encoded = time.perf_counter()

@@ -29,9 +29,9 @@ class Settings:
     """Prompts along each side of a tile (SAM: 32). None: as fine as ``min_radius`` needs."""
     min_radius: float | None = None
     """Smallest lobe radius sought, px of the file. None: what the model's card says it resolves."""
-    pred_iou_thresh: float = 0.55
+    pred_iou_thresh: float = 0.6
     """Lowest predicted IoU of a mask that is kept, 0–1 (SAM: 0.88; the paper: 0.80)."""
-    stability_score_thresh: float = 0.6
+    stability_score_thresh: float = 0.57
     """Lowest stability score of a mask that is kept, 0–1 (SAM: 0.95; the paper: 0.80)."""
     stability_score_offset: float = 1.0
     """Shift of the logit threshold for the stability score, logits (SAM: 1.0)."""

@@ -115,7 +115,7 @@ class Scene:
             tilted_share=float(rng.uniform(0, 0.4)),
             bulge=float(rng.choice([0.0, 0.3, 0.8])),
             ellipticity=float(rng.choice([0.0, 0.03, 0.08])),
-            odd_share=float(rng.choice([0.0, 0.1, 0.6], p=[0.5, 0.3, 0.2])),
+            odd_share=float(rng.choice([0.0, 0.1, 0.6], p=[0.4, 0.3, 0.3])),
             style="tem" if rng.random() < 0.13 else "sem",
             contrast=float(rng.uniform(0.25, 0.6) if rng.random() < 0.25 else rng.uniform(0.7, 1.3)),
             contrast_to_noise=float(np.exp(rng.uniform(np.log(1.5), np.log(40)))),

@@ -21,6 +21,10 @@ BUMPS: Final = (8.0, 20.0, 50.0)
 """SDs of Gaussian bumps around the prompt, model px: with them the head localises from the first steps on."""
 PLACE: Final = 3 + len(BUMPS)
 """Inputs of the head that tell where a cell lies: dx, dy, distance and the bumps."""
+LEVEL: Final = 2.0
+"""Masks leave the graph as ``LEVEL · tanh(logit / LEVEL)``, at 2 that is 2 (2 p − 1) of the probability p: the engine
+then interpolates shares of cells, whose contour at one half is the outline. Between plain logits it lies too far
+inside, as the network is surer of what is outside than of what is inside."""
 HIDDEN: Final = 16
 MASK_FEATURES: Final = 16
 WIDTHS: Final = (32, 64, 128, 192)
@@ -188,6 +192,7 @@ class Decoder(nn.Module):
             [centres_x[:, None, :] * torch.ones_like(centres_y[:, :, None]), centres_y[:, :, None] * one], 3
         ).reshape(decoded.shape[0], n_cells, 2)
         logits = self.masks(flat[cells], offsets, weights)
+        logits = LEVEL * torch.tanh(logits / LEVEL)
         masks = logits.transpose(1, 2).reshape(decoded.shape[0], len(MASKS), span[1], span[0])
         return iou, index, masks[1:], origin[1:]
 

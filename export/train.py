@@ -186,7 +186,6 @@ def losses(net: Colloid, item: Example) -> dict[str, Tensor]:
 def train(folder: Path, steps: int, peak_rate: float, seed: int) -> None:
     """Train to ``steps``, going on from the newest state in ``folder``; writes it every three minutes."""
     torch.manual_seed(seed)
-    torch.set_flush_denormal(True)
     net = Colloid().to(memory_format=torch.channels_last)
     average = copy.deepcopy(net)
     optimiser = torch.optim.AdamW(net.parameters(), lr=peak_rate, weight_decay=0.01, fused=True)
@@ -241,4 +240,5 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=float, default=8e-4, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    torch.set_flush_denormal(True)  # for the whole process
     train(given.checkpoint, given.steps, given.rate, given.seed)
