@@ -122,7 +122,7 @@ def analyze(
         ),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="Folder of another model.", show_default="the bundled one")
+        str | None, typer.Option(help="Name or folder of another model.", show_default="the bundled one")
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the model runs.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Threads.", show_default="all cores")] = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -10,7 +9,7 @@ import typer
 
 def info(
     model: Annotated[
-        Path | None, typer.Option(help="Folder of another model.", show_default="the bundled one")
+        str | None, typer.Option(help="Name or folder of another model.", show_default="the bundled one")
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the model runs.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Threads.", show_default="all cores")] = None,

@@ -10,7 +10,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from ..models.errors import SamColloidError, SettingsError
-from . import analyze, columns, info, simulate
+from . import analyze, columns, info, models, simulate
 
 app: Final = typer.Typer(
     help="Finds and measures every nanoparticle and every lobe of it in electron micrographs.",
@@ -22,6 +22,7 @@ app: Final = typer.Typer(
 )
 for command in (analyze.analyze, simulate.simulate, columns.columns, info.info):
     app.command()(command)
+app.add_typer(models.app, name="models")
 
 
 def _print_version(wanted: bool) -> None:

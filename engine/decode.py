@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..models.contract import WINDOW
 from . import masks
-from .session import WINDOW, Session
+from .session import Session
 from .types import F32, Bool, Candidates, Embedding, Role
 
 BATCH_CELLS: Final = 131072

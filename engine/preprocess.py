@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -72,10 +71,11 @@ def _fitted(area: Area, side: int) -> Frame:
 
 
 def model_input(grey: U8, frame: Frame) -> NDArray[Any]:
-    """(h, w, 3) uint8 RGB of a tile at the model's scale."""
+    """(h, w, 3) uint8 RGB of a tile at the model's scale, resized as SAM does it: Pillow's antialiased bilinear."""
     tile = grey[frame.area.slices]
     if tile.shape != frame.model_shape:
-        shrinks = frame.model_shape[0] < tile.shape[0]
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        tile = np.asarray(cv2.resize(tile, frame.model_shape[::-1], interpolation=how), np.uint8)
+        from PIL import Image
+
+        resized = Image.fromarray(tile).resize(frame.model_shape[::-1], Image.Resampling.BILINEAR)
+        tile = np.asarray(resized)
     return np.repeat(tile[..., None], 3, axis=2)

@@ -12,14 +12,13 @@ from typing import Any, Final, Literal
 import onnxruntime
 from numpy.typing import NDArray
 
-from ..models.card import ModelCard
+from ..models.card import GRAPHS, ModelCard
+from ..models.contract import Tensors, check
 from ..models.errors import ModelError
-from ..models.store import CARD, locate, verify
+from ..models.stamps import state_of
+from ..models.store import locate, open_card
 
 Device = Literal["auto", "cpu", "cuda"]
-PROMPTS: Final = ("point_coords", "point_labels", "iou_threshold")
-WINDOW: Final = "window"
-"""Optional decoder input of windowed models: the side of the windows, cells, int64."""
 _QUIET: Final = 3
 """onnxruntime's severity "error"; its warnings speak to its own developers."""
 
@@ -49,10 +48,12 @@ class Session:
 
 def open_model(model: str | os.PathLike[str] | None = None, device: Device = "auto",
                threads: int | None = None) -> Session:  # fmt: skip
-    """Load a model: None is the bundled one, else the folder of a model. Raises ModelError."""
+    """Load a model: None is the bundled one, else a name or a folder, see ``locate``. Raises ModelError.
+
+    onnxruntime maps weights that lie beside their graph into memory and packs them from there: they are held once.
+    """
     folder = locate(model)
-    card = ModelCard.read(folder / CARD)
-    verify(folder, card)
+    card, checked = open_card(folder)
     wanted, notes = _providers(device)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _QUIET
@@ -61,15 +62,17 @@ def open_model(model: str | os.PathLike[str] | None = None, device: Device = "au
     # Waiting threads must not take the cores from the program that this engine runs in.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     sessions = []
-    for name in ("encoder.onnx", "decoder.onnx"):
+    for name in GRAPHS:
         try:
             sessions.append(onnxruntime.InferenceSession(str(folder / name), options, providers=wanted))
         except Exception as error:
             # onnxruntime's exceptions have no common base of their own.
             first = str(error).strip().splitlines()[0]
             raise ModelError(f"{folder / name}: onnxruntime cannot load it ({first}).") from error
+    if state_of(folder, card) != checked:
+        raise ModelError(f"{folder}: the model was replaced while it was being loaded; run again.")
     encoder, decoder = sessions
-    _check(card, encoder, decoder)
+    check(card, _tensors(encoder), _tensors(decoder))
     used = tuple(encoder.get_providers())
     if device == "cuda" and "CUDAExecutionProvider" not in used and not notes:
         notes = ("CUDA was asked for but could not be started; the CPU is used.",)
@@ -100,18 +103,5 @@ def _has_driver() -> bool:
     return True
 
 
-def _check(card: ModelCard, encoder: Any, decoder: Any) -> None:
-    """ModelError where the graphs do not have the inputs and outputs of the model contract."""
-    outputs = {o.name for o in encoder.get_outputs()}
-    inputs = {i.name for i in decoder.get_inputs()}
-    answers = {o.name for o in decoder.get_outputs()}
-    windowed = {WINDOW} if card.window else set()
-    expected = {"iou_predictions", "prompt_index", "low_res_masks"} | ({"mask_origin"} if card.window else set())
-    for problem in (
-        {i.name for i in encoder.get_inputs()} ^ {"image"},
-        {"image_embeddings"} - outputs,
-        inputs ^ (outputs | set(PROMPTS) | windowed),
-        expected - answers,
-    ):
-        if problem:
-            raise ModelError(f"Model {card.name} does not obey the model contract: see its tensor {min(problem)!r}.")
+def _tensors(session: Any) -> Tensors:
+    return Tensors([i.name for i in session.get_inputs()], [o.name for o in session.get_outputs()])

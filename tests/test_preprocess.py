@@ -78,3 +78,31 @@ def test_the_model_sees_grey_rgb_of_the_frame_shape():
     assert model_input(grey, Frame(Area(0, 0, 64, 32), (64, 32))).shape == (64, 32, 3)
     assert (model_input(grey, Frame(Area(0, 0, 64, 32), (64, 32)))[..., 1] == grey).all()
     assert model_input(grey, Frame(Area(8, 4, 40, 20), (64, 32))).shape == (64, 32, 3)
+
+
+@pytest.mark.parametrize("shape", [(300, 421), (511, 64), (1500, 1503), (257, 1999), (64, 64), (256, 131), (9, 700)])
+def test_a_model_that_fits_sees_what_sam_sees(shape):
+    """Within 1 grey level of segment_anything's own resizing, whole and cropped, enlarged and reduced."""
+    from segment_anything.utils.transforms import ResizeLongestSide
+
+    rng = np.random.default_rng(shape)
+    noise = rng.integers(0, 256, shape, dtype=np.uint8)
+    discs = np.where(np.add(*np.indices(shape)) // 37 % 2, 230, 20).astype(np.uint8)
+    height, width = shape
+    areas = [Area(0, 0, height, width), Area(height // 5, width // 7, height - height // 3, width - 3)]
+    for grey, area, side in itertools.product((noise, discs), areas, (256, 1023)):
+        ((frame, _),) = tiles(area, replace(FIT, side=side), Settings())
+        seen = model_input(grey, frame)
+        crop = np.repeat(grey[area.slices][..., None], 3, 2)
+        sams = ResizeLongestSide(side).apply_image(crop)
+        assert seen.shape == sams.shape
+        assert seen.dtype == sams.dtype == np.uint8
+        assert np.abs(seen.astype(int) - sams).max() <= 1
+
+
+def test_resizing_writes_nothing_into_the_micrograph():
+    grey = np.arange(64 * 32, dtype=np.uint8).reshape(64, 32)
+    grey.flags.writeable = False
+    model_input(grey, Frame(Area(3, 4, 40, 20), (64, 28)))
+    model_input(grey, Frame(Area(0, 0, 64, 32), (64, 32)))[:] = 0
+    assert grey.any()
