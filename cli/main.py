@@ -10,7 +10,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from ..models.errors import SamColloidError, SettingsError
-from . import analyze, columns, info, models, simulate
+from . import analyze, columns, export, info, models, simulate
 
 app: Final = typer.Typer(
     help="Finds and measures every nanoparticle and every lobe of it in electron micrographs.",
@@ -20,7 +20,7 @@ app: Final = typer.Typer(
     rich_markup_mode=None,  # rich's panels cut long option names at 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (analyze.analyze, simulate.simulate, columns.columns, info.info):
+for command in (analyze.analyze, simulate.simulate, export.export, columns.columns, info.info):
     app.command()(command)
 app.add_typer(models.app, name="models")
 

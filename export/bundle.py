@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
-from torch import nn
 
 from ..engine.synthetic import Scene, render
 from ..models.card import ModelCard
 from ..models.errors import ModelError
 from .colloid import MASKS, STRIDE, TOP_DOWN, Colloid
+from .graph import write_graph
 
 NAME = "colloid-tiny"
 WINDOW = 32
@@ -32,18 +31,6 @@ TOLERANCE = 1e-3
 """Largest difference between torch and onnxruntime, of each tensor's range."""
 
 
-def _export(module: nn.Module, inputs: tuple[Any, ...], path: Path, names: tuple[str, ...],
-            outputs: tuple[str, ...], axes: dict[str, dict[int, str]]) -> None:  # fmt: skip
-    with warnings.catch_warnings():
-        # The tracer warns of every size it turns into a constant and of its own age; parity at other sizes is
-        # what tells whether a constant was right.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module, inputs, str(path), input_names=list(names), output_names=list(outputs), dynamic_axes=axes,
-            opset_version=17, do_constant_folding=True, dynamo=False,
-        )  # fmt: skip
-
-
 def write_onnx(net: Colloid, folder: Path) -> None:
     """Write ``encoder.onnx`` and ``decoder.onnx``."""
     net = net.eval()
@@ -52,9 +39,9 @@ def write_onnx(net: Colloid, folder: Path) -> None:
         maps = net.encoder(image)
         prompts = (torch.rand(5, 2, 2) * 90, torch.tensor([[1.0, -1.0]] * 5), torch.tensor(0.0), torch.tensor(24))
         map_axes = {name: {2: f"h_{name}", 3: f"w_{name}"} for name in EMBEDDINGS}
-        _export(net.encoder, (image,), folder / "encoder.onnx", ("image",), EMBEDDINGS,
+        write_graph(net.encoder, (image,), folder / "encoder.onnx", ("image",), EMBEDDINGS,
                 {"image": {0: "height", 1: "width"}, **map_axes})  # fmt: skip
-        _export(net.decoder, (*maps, *prompts), folder / "decoder.onnx", (*EMBEDDINGS, *PROMPTS), ANSWERS,
+        write_graph(net.decoder, (*maps, *prompts), folder / "decoder.onnx", (*EMBEDDINGS, *PROMPTS), ANSWERS,
                 {**map_axes, "point_coords": {0: "prompts", 1: "points"}, "point_labels": {0: "prompts", 1: "points"},
                  "iou_predictions": {0: "prompts"}, "prompt_index": {0: "selected"},
                  "low_res_masks": {0: "selected", 2: "window_h", 3: "window_w"},

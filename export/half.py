@@ -1,0 +1,81 @@
+"""Half precision: which nodes of a graph can have it, and the graph with it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+from onnxruntime.transformers import float16
+
+KEPT: Final = ("LayerNormalization", "Softmax", "ReduceMean", "Pow", "Sqrt", "Reciprocal", "Range", "CumSum", "Sin",
+               "Cos", "ScatterND", "NonZero", "GreaterOrEqual", "TopK", "Min", "Max")  # fmt: skip
+"""Operations that stay in fp32: means, squares and exponentials, and what decides or addresses rather than computes."""
+LIMIT: Final = 2e4
+"""Nodes whose values exceed this on any micrograph stay in fp32; fp16 ends at 65,504."""
+
+
+def peaks(path: Path, feeds: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, float]:
+    """Largest absolute value that each node of a graph puts out over all ``feeds``, by the node's name."""
+    graph_file = path.with_name(f"{path.stem}.peaks.onnx")
+    model = onnx.load(path, load_external_data=False)
+    onnx.shape_inference.infer_shapes_path(path, graph_file)
+    inferred = onnx.load(graph_file, load_external_data=False)
+    floats = {v.name for v in inferred.graph.value_info if v.type.tensor_type.elem_type == TensorProto.FLOAT}
+    of_node = {}
+    for node in list(model.graph.node):
+        for tensor in set(node.output) & floats:
+            # With a zero before it: the largest of nothing is an error.
+            model.graph.node.extend((
+                helper.make_node("Abs", [tensor], [f"{tensor}/abs"]),
+                helper.make_node("Reshape", [f"{tensor}/abs", "peaks/flat"], [f"{tensor}/flat"]),
+                helper.make_node("Concat", ["peaks/zero", f"{tensor}/flat"], [f"{tensor}/list"], axis=0),
+                helper.make_node("ReduceMax", [f"{tensor}/list"], [f"{tensor}/peak"], keepdims=0),
+            ))  # fmt: skip
+            model.graph.output.append(helper.make_tensor_value_info(f"{tensor}/peak", TensorProto.FLOAT, None))
+            of_node[f"{tensor}/peak"] = node.name
+    model.graph.initializer.extend((
+        helper.make_tensor("peaks/flat", TensorProto.INT64, [1], [-1]),
+        helper.make_tensor("peaks/zero", TensorProto.FLOAT, [1], [0.0]),
+    ))  # fmt: skip
+    onnx.save(model, graph_file)
+    try:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(str(graph_file), options, providers=["CPUExecutionProvider"])
+        found: dict[str, float] = dict.fromkeys(of_node.values(), 0.0)
+        for feed in feeds:
+            for name, value in zip(of_node, session.run(list(of_node), dict(feed)), strict=True):
+                found[of_node[name]] = float(np.fmax(found[of_node[name]], value))
+    finally:
+        graph_file.unlink()
+    return found
+
+
+def to_fp16(source: Path, target: Path, keep: Collection[str]) -> None:
+    """Write a graph with fp16 weights and arithmetic, but for ``KEPT`` and the nodes named; inputs and outputs stay."""
+    inferred = target.with_name(f"{target.stem}.inferred.onnx")
+    onnx.shape_inference.infer_shapes_path(source, inferred)
+    try:
+        model = onnx.load(inferred)
+    finally:
+        inferred.unlink()
+    halved = float16.convert_float_to_float16(
+        model, keep_io_types=True, disable_shape_infer=True, op_block_list=[*float16.DEFAULT_OP_BLOCK_LIST, *KEPT],
+        node_block_list=list(keep),
+    )  # fmt: skip
+    # Where several kept nodes read one tensor, the converter writes its cast once for each, with the same names.
+    once = {tuple(node.output): node for node in halved.graph.node}
+    del halved.graph.node[:]
+    halved.graph.node.extend(once.values())
+    onnx.save(halved, target)
+
+
+def least_fit(of_node: Mapping[str, float]) -> list[str]:
+    """Node names, those first that lose most in fp16: the largest values have the coarsest steps."""
+    return sorted(of_node, key=lambda name: -of_node[name])
