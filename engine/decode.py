@@ -15,8 +15,8 @@ from .types import F32, Bool, Candidates, Embedding, Role
 
 BATCH_CELLS: Final = 131072
 """Mask cells decoded in one call: bounds the memory of a batch whatever the window."""
-FULL_BATCH: Final = 64
-"""Prompts in one call of a model without windows."""
+FULL_BATCH: Final = 16
+"""Prompts in one call of a model without windows: SAM's decoder takes about 35 MB for each that passes the gate."""
 ROLES: Final = {
     "lobe": Role.LOBE,
     "particle": Role.PARTICLE,

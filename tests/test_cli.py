@@ -13,34 +13,14 @@ from typing import Any
 import pytest
 import tifffile
 from handmade import HandmadeSegmenter
+from program import Program
 from rich.console import Console
-from samcolloid_edge.cli import main as program
 from samcolloid_edge.cli.analyze import settings_of
 from samcolloid_edge.cli.display import Display
 from samcolloid_edge.cli.inputs import expand, result_folders
 from samcolloid_edge.engine.report import FILES
 from samcolloid_edge.engine.settings import Settings
 from samcolloid_edge.models.errors import ModelError, SettingsError
-
-
-class Answer:
-    """Exit code, stdout and stderr of one run."""
-
-    def __init__(self, code: Any, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-class Program:
-    """Runs the command line in this process, in a folder of its own."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        self._capsys, self._monkeypatch = capsys, monkeypatch
-
-    def __call__(self, *arguments: str | Path) -> Answer:
-        self._monkeypatch.setattr(sys, "argv", ["samcolloid-edge", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            program.main()
-        return Answer(stop.value.code or 0, *self._capsys.readouterr())
 
 
 @pytest.fixture

@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from program import Program
 from samcolloid_edge.cli import main as program
 from samcolloid_edge.models import store
 from samcolloid_edge.models.card import ModelCard
 from tiny_model import DATA, make, one_prompt_decoder
 
 
-class Answer:
-    """Exit code, stdout and stderr of one run."""
-
-    def __init__(self, code: Any, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-class Models:
-    """Runs ``samcolloid-edge models`` in this process."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        self._capsys, self._monkeypatch = capsys, monkeypatch
-
-    def __call__(self, *arguments: str | Path, command: str = "models") -> Answer:
-        self._monkeypatch.setattr(sys, "argv", ["samcolloid-edge", command, *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            program.main()
-        return Answer(stop.value.code or 0, *self._capsys.readouterr())
-
-
 @pytest.fixture
-def models(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Models:
+def models(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Program:
     monkeypatch.setenv(store.HOME, str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    return Models(capsys, monkeypatch)
+    return Program(capsys, monkeypatch, "models")
 
 
-def test_without_models_the_bundled_one_is_listed(models: Models) -> None:
+def test_without_models_the_bundled_one_is_listed(models: Program) -> None:
     answer = models("list")
     assert (answer.code, answer.err) == (0, "")
     header, bundled = answer.out.splitlines()
@@ -50,7 +29,7 @@ def test_without_models_the_bundled_one_is_listed(models: Models) -> None:
     assert bundled.endswith(str(store.locate()))
 
 
-def test_a_model_is_imported_listed_shown_verified_found_and_removed(models: Models) -> None:
+def test_a_model_is_imported_listed_shown_verified_found_and_removed(models: Program) -> None:
     source = make(Path("day 1"), beside=DATA)
     folder = store.store() / "mine"
     card = ModelCard.read(source / "card.json")
@@ -73,14 +52,14 @@ def test_a_model_is_imported_listed_shown_verified_found_and_removed(models: Mod
     assert models("path", "mine").code == 1
 
 
-def test_a_folder_is_shown_and_verified_as_well(models: Models) -> None:
+def test_a_folder_is_shown_and_verified_as_well(models: Program) -> None:
     make(Path("m"))
     assert models("show", "./m").code == 0
     assert models("verify", "m").code == 0
     assert store.installed() == []
 
 
-def test_verify_goes_on_after_a_wrong_model_and_tells(models: Models) -> None:
+def test_verify_goes_on_after_a_wrong_model_and_tells(models: Program) -> None:
     for name in ("a", "b", "c"):
         models("import", make(Path(name), name=name))
     encoder = store.locate("b") / "encoder.onnx"
@@ -101,7 +80,7 @@ def test_verify_goes_on_after_a_wrong_model_and_tells(models: Models) -> None:
     assert answer.err.startswith("nowhere: wrong. ")
 
 
-def test_a_model_of_no_use_is_told_beside_the_list(models: Models) -> None:
+def test_a_model_of_no_use_is_told_beside_the_list(models: Program) -> None:
     models("import", make(Path("a")), "--name", "a")
     (store.locate("a") / "card.json").write_text("{}", "utf-8")
     answer = models("list")
@@ -110,7 +89,7 @@ def test_a_model_of_no_use_is_told_beside_the_list(models: Models) -> None:
     assert answer.err.startswith("a: of no use. ")
 
 
-def test_importing_over_a_model_needs_overwrite(models: Models) -> None:
+def test_importing_over_a_model_needs_overwrite(models: Program) -> None:
     make(Path("a"), weight=1.0)
     make(Path("b"), weight=2.0)
     models("import", "a")
@@ -135,7 +114,7 @@ def test_importing_over_a_model_needs_overwrite(models: Models) -> None:
         (["remove", "./tiny"], "there is no such model"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(models: Models, arguments: list[str], sentence: str) -> None:
+def test_what_cannot_be_done_is_one_sentence(models: Program, arguments: list[str], sentence: str) -> None:
     make(Path("tiny"))
     one_prompt_decoder(Path("meta/sam.onnx"))
     answer = models(*arguments)
@@ -146,7 +125,7 @@ def test_what_cannot_be_done_is_one_sentence(models: Models, arguments: list[str
     assert store.installed() == []
 
 
-def test_model_options_take_a_name_or_a_folder(models: Models) -> None:
+def test_model_options_take_a_name_or_a_folder(models: Program) -> None:
     models("import", make(Path("here"), weight=1.0), "--name", "here")
     make(Path("here"), weight=2.0)
     digests = []
@@ -159,7 +138,7 @@ def test_model_options_take_a_name_or_a_folder(models: Models) -> None:
     assert "name an installed model or the folder of one" in answer.err
 
 
-def test_analyze_takes_the_name_of_a_model(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_analyze_takes_the_name_of_a_model(models: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
 
     class Taken(Exception):  # noqa: N818
