@@ -38,15 +38,18 @@ def main() -> None:
     parser.add_argument("image", type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--points-per-side", type=int, help="a grid of prompts, all of which pass the IoU gate")
     options = parser.parse_args()
 
     start = time.perf_counter()
-    from samcolloid_edge import Segmenter
+    from samcolloid_edge import Segmenter, Settings
 
     imported = time.perf_counter()
     segmenter = Segmenter(options.model, device="cpu", threads=options.threads)
     loaded = time.perf_counter()
-    result = segmenter.analyze(options.image)
+    grid = options.points_per_side
+    settings = Settings() if grid is None else Settings(points_per_side=grid, pred_iou_thresh=0.0)
+    result = segmenter.analyze(options.image, settings=settings)
     done = time.perf_counter()
     seconds = {"import": imported - start, "load": loaded - imported, "analyze": done - loaded}
     print(json.dumps({**seconds, "peak": peak_memory(), "lobes": result.lobes.n_rows}))

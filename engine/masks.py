@@ -90,6 +90,25 @@ def upsample(candidates: Candidates, frame: Frame, stride: int, bounds: Area) ->
     return patches, kept
 
 
+def upsample_with_stability(
+    candidates: Candidates, frame: Frame, stride: int, bounds: Area, offset: float
+) -> tuple[Patches, I64]:
+    """``upsample``, with the stability score of the mask at the pixels of the file, as SAM's generator has it.
+
+    ``offset`` as in ``stability``, which scores the low-resolution mask instead.
+    """
+    shift = np.float32(offset)
+    # Of logits that are higher by the offset the patches hold all that counts: the weights of a pixel sum to 1.
+    wide, kept = upsample(replace(candidates, logits=candidates.logits + shift), frame, stride, bounds)
+    if len(wide) == 0:
+        return wide, kept
+    low, high = (np.add.reduceat(wide.logits > level, wide.offsets[:-1], dtype=np.int64) for level in (0, 2 * shift))
+    wide = replace(wide, logits=wide.logits - shift, stability=(high / low).astype(np.float32))
+    tight = kernels.tight_boxes(_plain(wide.boxes, np.int32), _plain(wide.offsets, np.int64), wide.logits)
+    there = np.flatnonzero(tight[:, 2] > tight[:, 0]).astype(np.int64)
+    return _cut(wide, there, tight[there]), kept[there]
+
+
 def take(patches: Patches, index: NDArray[Any]) -> Patches:
     """The patches of an index array or a bool mask, in its order."""
     chosen = np.arange(len(patches), dtype=np.int64)[index]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -14,7 +14,7 @@ from .decode import channels, decode
 from .encode import encode
 from .session import Session
 from .settings import Settings
-from .types import F32, U8, Area, Bool, Embedding, Frame, Patches, Role
+from .types import F32, U8, Area, Bool, Candidates, Embedding, Frame, Patches, Role
 
 SPACING: Final = 1.2
 """Grid spacing ÷ smallest radius sought: a disc of that radius always holds a point of the grid."""
@@ -84,14 +84,23 @@ class _Tile:
     def ask(self, points: F32) -> None:
         """Decode lobes at (N, 2) points, (x, y), image px, and add the good ones."""
         self.prompts += len(points)
-        settings, frame = self.settings, self.embedding.frame
+        settings = self.settings
         parts = [self.good]
         for candidates in decode(self.session, self.embedding, points, Role.LOBE, settings.pred_iou_thresh,
                                  settings.stability_score_offset):  # fmt: skip
-            good = candidates[select.good(candidates, settings)]
-            patches, _ = masks.upsample(good, frame, self.session.card.mask_stride, frame.area)
-            parts.append(patches)
+            parts.append(self._good_masks(candidates))
         self.good = self._thinned(masks.concatenate(parts))
+
+    def _good_masks(self, candidates: Candidates) -> Patches:
+        settings, card, area = self.settings, self.session.card, self.embedding.frame.area
+        if card.window is not None:
+            good = candidates[select.good(candidates, settings)]
+            return masks.upsample(good, self.embedding.frame, card.mask_stride, area)[0]
+        # SAM's generator scores the stability of the upsampled mask; a windowed model's threshold is that of its cells.
+        sure = candidates[select.good(candidates, replace(settings, stability_score_thresh=0.0))]
+        patches, _ = masks.upsample_with_stability(sure, self.embedding.frame, card.mask_stride, area,
+                                                   settings.stability_score_offset)  # fmt: skip
+        return masks.take(patches, patches.stability >= np.float32(settings.stability_score_thresh))
 
     def ask_in_waves(self) -> None:
         """A coarse grid first; then finer ones, but only where no lobe was found; then every lobe's middle."""

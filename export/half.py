@@ -67,13 +67,36 @@ def to_fp16(source: Path, target: Path, keep: Collection[str]) -> None:
         inferred.unlink()
     halved = float16.convert_float_to_float16(
         model, keep_io_types=True, disable_shape_infer=True, op_block_list=[*float16.DEFAULT_OP_BLOCK_LIST, *KEPT],
-        node_block_list=list(keep),
+        node_block_list=[*keep, *_before_angles(model.graph)],
     )  # fmt: skip
+    _past_the_casts(halved.graph)
     # Where several kept nodes read one tensor, the converter writes its cast once for each, with the same names.
     once = {tuple(node.output): node for node in halved.graph.node}
     del halved.graph.node[:]
     halved.graph.node.extend(once.values())
     onnx.save(halved, target)
+
+
+def _before_angles(graph: Any) -> list[str]:
+    """Nodes that a sine or cosine follows from: fp16 would round coordinates to half a pixel, and angles far more."""
+    maker = {tensor: node for node in graph.node for tensor in node.output}
+    waiting, found = [node for node in graph.node if node.op_type in ("Sin", "Cos")], {}
+    while waiting:
+        node = waiting.pop()
+        for tensor in node.input:
+            if tensor in maker and maker[tensor].name not in found:
+                found[maker[tensor].name] = maker[tensor]
+                waiting.append(maker[tensor])
+    return list(found)
+
+
+def _past_the_casts(graph: Any) -> None:
+    """Between two nodes in fp32, and from the graph's inputs, the converter goes by fp16 and back: go straight."""
+    casts = [(node, node.attribute[0].i) for node in graph.node if node.op_type == "Cast"]
+    halved = {node.output[0]: node.input[0] for node, to in casts if to == TensorProto.FLOAT16}
+    for node, to in casts:
+        if to == TensorProto.FLOAT and node.input[0] in halved:
+            node.input[0] = halved[node.input[0]]
 
 
 def least_fit(of_node: Mapping[str, float]) -> list[str]:

@@ -76,6 +76,35 @@ def test_upsampled_masks_are_those_of_sam(shape, model_shape, grid, stride):
 
 
 @pytest.mark.usefixtures("loops")
+@pytest.mark.parametrize("offset", [0.3, 1.0])
+@pytest.mark.parametrize(("shape", "model_shape"), [((37, 53), (45, 64)), ((100, 75), (64, 48)), ((48, 64), (48, 64))])
+def test_the_stability_of_upsampled_masks_is_sams(shape, model_shape, offset):
+    from segment_anything.utils.amg import calculate_stability_score
+    from torch import from_numpy
+
+    logits = 2 * smooth(np.random.default_rng(2), 8, 16, 16)
+    logits[3] = -abs(logits[3]) - 0.01  # nothing at 0, something at -offset
+    large = as_sam(logits, 4, (64, 64), model_shape, shape)
+    expected = calculate_stability_score(from_numpy(large), 0.0, offset).numpy()
+    area = Area(5, 11, 5 + shape[0], 11 + shape[1])
+    frame = Frame(area, model_shape)
+    found, kept = masks.upsample_with_stability(candidates(logits), frame, 4, area, offset)
+    plain, same = masks.upsample(candidates(logits), frame, 4, area)
+    assert kept.tolist() == same.tolist()
+    assert 3 not in kept
+    np.testing.assert_allclose(found.stability, expected[kept], rtol=2e-3)
+    np.testing.assert_array_equal(found.boxes, plain.boxes)
+    np.testing.assert_allclose(found.logits, plain.logits, atol=1e-5)
+    np.testing.assert_array_equal(found.iou, plain.iou)
+
+
+def test_without_masks_there_is_no_stability():
+    empty = candidates(np.empty((0, 4, 4), np.float32))
+    found, kept = masks.upsample_with_stability(empty, Frame(Area(0, 0, 16, 16), (16, 16)), 4, Area(0, 0, 16, 16), 1.0)
+    assert len(found) == len(kept) == 0
+
+
+@pytest.mark.usefixtures("loops")
 def test_a_window_gives_what_the_whole_tile_gives_where_its_mask_fits():
     rng = np.random.default_rng(2)
     tile = np.full((1, 24, 30), -3, np.float32)
