@@ -36,7 +36,7 @@ SCENES: Final = tuple(
 """Of several shapes: most frames are scaled to 1024 px, up or down."""
 SAME: Final = 0.95
 BAR: Final = 0.99
-SETTINGS: Final = Settings(points_per_side=16, pred_iou_thresh=0.25, stability_score_thresh=0.4)
+SETTINGS: Final = Settings(points_per_side=8, pred_iou_thresh=0.25, stability_score_thresh=0.4)
 
 Bitmap = NDArray[np.bool_]
 

@@ -18,13 +18,15 @@ from typing import Any, Final
 import torch
 from bars import print_table
 from samcolloid_edge import ModelError
-from samcolloid_edge.export.exporter import POINTS_PER_SIDE, export
+from samcolloid_edge.export.exporter import export
 from samcolloid_edge.export.mobile_sam import SIDE, TinyViT, TinyViTSizes
 from samcolloid_edge.export.sam import with_encoder
 from segment_anything import sam_model_registry
 from torch import nn
 
 REDUCED: Final = Path(__file__).resolve().parent.parent / "tests" / "data" / "reduced_sam.pth"
+POINTS: Final = 8
+"""Points per side for the reduced SAM: some eighty masks survive on the eight micrographs."""
 PRECISIONS: Final = ("fp32", "fp16", "int8")
 MOBILE: Final = TinyViTSizes(
     widths=(64, 128, 160, 320), depths=(2, 2, 6, 2), heads=(4, 5, 10), windows=(7, 14, 7), expansion=256,
@@ -95,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 name, out = f"{family} {precision}", Path(temporary) / f"{family}-{precision}"
                 try:
                     done = export(source, precision=precision, out=out,
-                                  points_per_side=POINTS_PER_SIDE if trained else 2)  # fmt: skip
+                                  points_per_side=POINTS if trained else 2)  # fmt: skip
                     rows.append(row(name, done.card, done.folder))
                 except ModelError as error:
                     rows.append([name, str(error)])
