@@ -22,12 +22,11 @@ from ..engine.synthetic import render
 from ..models import store
 from ..models.card import CARD, ModelCard, Precision
 from ..models.errors import ModelError
-from . import checkpoint, half, parity, quantise
+from . import checkpoint, parity
 from .families import Family, family_of
+from .lower import DECODER, ENCODER, Half, Int8
 from .sam_decoder import write_decoder
 
-ENCODER: Final = "encoder.onnx"
-DECODER: Final = "decoder.onnx"
 POINTS_PER_SIDE: Final = 12
 ROUNDS: Final = 6
 """How often layers are put back to fp32 before an export is given up; each time twice as many."""
@@ -136,9 +135,9 @@ class _Maker:
         for file in self.folder.glob("*.onnx*"):
             file.replace(full / file.name)
         if self.card.precision == "fp16":
-            lower: _Half | _Int8 = _Half(full, self.folder, self.inputs())
+            lower: Half | Int8 = Half(full, self.folder, self.inputs())
         else:
-            lower = _Int8(full, self.folder, self.images())
+            lower = Int8(full, self.folder, self.images())
         kept, order = lower.from_the_first(), None
         for attempt in range(ROUNDS):
             self.progress(f"write {self.card.precision}, {len(kept)} layers in fp32", attempt / ROUNDS)
@@ -182,44 +181,6 @@ class _Maker:
                                    "point_labels": np.tile(np.array([1, -1], np.float32), (8, 1)),
                                    "iou_threshold": np.array(-1e9, np.float32)})  # fmt: skip
         return feeds
-
-
-class _Half:
-    """fp16: nodes with large values stay as they are; of the others those with the largest go back first."""
-
-    def __init__(self, source: Path, target: Path, feeds: dict[str, list[dict[str, NDArray[Any]]]]) -> None:
-        self.source, self.target = source, target
-        self.peaks = {file: half.peaks(source / file, feeds[file]) for file in (ENCODER, DECODER)}
-
-    def from_the_first(self) -> list[str]:
-        return [f"{file}:{node}" for file, found in self.peaks.items() for node, value in found.items()
-                if not value <= half.LIMIT]  # fmt: skip
-
-    def order(self) -> list[str]:
-        return half.least_fit({f"{file}:{node}": value for file, found in self.peaks.items()
-                                    for node, value in found.items()})  # fmt: skip
-
-    def write(self, kept: Sequence[str]) -> None:
-        for file in (ENCODER, DECODER):
-            mine = [name.partition(":")[2] for name in kept if name.startswith(f"{file}:")]
-            half.to_fp16(self.source / file, self.target / file, mine)
-
-
-class _Int8:
-    """int8 in the encoder's matrix products; the decoder, a few per cent of the time for most uses, stays in fp32."""
-
-    def __init__(self, source: Path, target: Path, images: Sequence[NDArray[np.uint8]]) -> None:
-        self.source, self.target, self.images = source, target, images
-        shutil.copyfile(source / DECODER, target / DECODER)
-
-    def from_the_first(self) -> list[str]:
-        return []
-
-    def order(self) -> list[str]:
-        return list(quantise.sensitive_order(self.source / ENCODER, self.images))
-
-    def write(self, kept: Sequence[str]) -> None:
-        quantise.quantise(self.source / ENCODER, self.target / ENCODER, kept)
 
 
 def _failed(problems: Sequence[str]) -> str:

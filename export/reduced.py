@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import argparse
 import copy
-import itertools
 import math
 import multiprocessing
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 
 from ..engine.synthetic import Scene, render
 from .sam import build, reference
-from .train import _edges, _pooled, _soft, _yield_to_training
+from .train import _edges, _pooled, _soft, _yield_to_training, examples
 
 SIZES: Final[dict[str, Any]] = {
     "img_size": 1024, "patch_size": 16, "embed_dim": 96, "num_heads": 6, "window_size": 14,
@@ -184,14 +183,6 @@ def losses(net: Trainee, item: Example) -> dict[str, Tensor]:
     }
 
 
-def _examples(first: int, pool: ProcessPoolExecutor, ahead: int = 6) -> Iterator[Example]:
-    waiting = [pool.submit(example, first + i) for i in range(ahead)]
-    for seed in itertools.count(first + ahead):
-        done = waiting.pop(0)
-        waiting.append(pool.submit(example, seed))
-        yield done.result()
-
-
 def train(folder: Path, minutes: float, seed: int, most_steps: int | None = None) -> None:
     """Train for so many minutes altogether, going on from the newest state in ``folder``; writes it every two."""
     image_encoder.get_rel_pos = _rel_pos
@@ -209,7 +200,7 @@ def train(folder: Path, minutes: float, seed: int, most_steps: int | None = None
     begun = saved = time.monotonic()
     running: dict[str, float] = {}
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_yield_to_training) as pool:
-        for item in _examples(FIRST_SEED + step, pool):
+        for item in examples(example, FIRST_SEED + step, pool):
             done = (seconds + time.monotonic() - begun) / (60 * minutes)
             cosine = 0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, done)))
             for group in optimiser.param_groups:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import math
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +27,7 @@ from torch import Tensor
 from ..engine.synthetic import Scene, render
 from .colloid import MASKS, STRIDE, Colloid, normalise
 
+T = TypeVar("T")
 FIRST_SEED = 1_000_000
 """Seeds below are for tests and benchmarks; none of them is trained on."""
 POINTS = 96
@@ -140,14 +143,12 @@ def _yield_to_training() -> None:
         os.nice(15)
 
 
-def _examples(first: int, pool: ProcessPoolExecutor, ahead: int = 6) -> Iterator[Example]:
-    """Examples in order of their seeds, rendered ahead in other processes."""
-    waiting = [pool.submit(example, first + i) for i in range(ahead)]
-    following = first + ahead
-    while True:
+def examples(make: Callable[[int], T], first: int, pool: ProcessPoolExecutor, ahead: int = 6) -> Iterator[T]:
+    """``make(first)``, ``make(first + 1)`` …, rendered ahead in other processes."""
+    waiting = [pool.submit(make, first + i) for i in range(ahead)]
+    for seed in itertools.count(first + ahead):
         done = waiting.pop(0)
-        waiting.append(pool.submit(example, following))
-        following += 1
+        waiting.append(pool.submit(make, seed))
         yield done.result()
 
 
@@ -200,7 +201,7 @@ def train(folder: Path, steps: int, peak_rate: float, seed: int) -> None:
     saved = begun = time.monotonic()
     running: dict[str, float] = {}
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_yield_to_training) as pool:
-        for item in _examples(FIRST_SEED + seed * 100_000_000 + step, pool):
+        for item in examples(example, FIRST_SEED + seed * 100_000_000 + step, pool):
             warm = min(1.0, (step + 1) / 200)
             rate = peak_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
             for group in optimiser.param_groups:
