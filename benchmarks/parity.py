@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,13 +23,14 @@ from samcolloid_edge import ModelError
 from samcolloid_edge.export.exporter import export
 from samcolloid_edge.export.mobile_sam import SIDE, TinyViT, TinyViTSizes
 from samcolloid_edge.export.sam import with_encoder
+from samcolloid_edge.models.card import Precision
 from segment_anything import sam_model_registry
 from torch import nn
 
 REDUCED: Final = Path(__file__).resolve().parent.parent / "tests" / "data" / "reduced_sam.pth"
 POINTS: Final = 8
 """Points per side for the reduced SAM: some eighty masks survive on the eight micrographs."""
-PRECISIONS: Final = ("fp32", "fp16", "int8")
+PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "fp16", "int8")
 MOBILE: Final = TinyViTSizes(
     widths=(64, 128, 160, 320), depths=(2, 2, 6, 2), heads=(4, 5, 10), windows=(7, 14, 7), expansion=256,
     hidden=(512, 640, 1280), kernel=3, out=256,
@@ -82,6 +85,17 @@ def analysed(folder: Path) -> tuple[str, str]:
     return f"{found['peak'] / 1e3:.2f}", f"{found['analyze']:.1f}"
 
 
+def exported(family: str, precision: Precision, source: Path) -> list[object]:
+    """The line of the table for one export, or what it was refused for."""
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            done = export(source, precision=precision, out=Path(temporary) / "model",
+                          points_per_side=POINTS if family == "reduced" else 2)  # fmt: skip
+        except ModelError as error:
+            return [f"{family} {precision}", str(error)]
+        return row(f"{family} {precision}", done.card, done.folder)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the exports that were asked for and print their table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -89,19 +103,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--precisions", nargs="*", default=PRECISIONS, choices=PRECISIONS)
     given = parser.parse_args(arguments)
     rows: list[list[object]] = []
-    with tempfile.TemporaryDirectory() as temporary:
+    # A process each, so that each one's peak memory is its own.
+    with tempfile.TemporaryDirectory() as temporary, ProcessPoolExecutor(
+        1, mp_context=get_context("spawn"), max_tasks_per_child=1
+    ) as processes:
         for family in given.families:
-            trained = family == "reduced"
-            source = REDUCED if trained else random_checkpoint(family, Path(temporary) / f"{family}.pth")
+            source = REDUCED
+            if family != "reduced":
+                source = processes.submit(random_checkpoint, family, Path(temporary) / f"{family}.pth").result()
             for precision in given.precisions:
-                name, out = f"{family} {precision}", Path(temporary) / f"{family}-{precision}"
-                try:
-                    done = export(source, precision=precision, out=out,
-                                  points_per_side=POINTS if trained else 2)  # fmt: skip
-                    rows.append(row(name, done.card, done.folder))
-                except ModelError as error:
-                    rows.append([name, str(error)])
+                rows.append(processes.submit(exported, family, precision, source).result())
                 print("  ".join(map(str, rows[-1])), flush=True)
+            if source != REDUCED:
+                source.unlink()
     width = len(COLUMNS)
     print_table("export parity: largest differences are shares of the tensor's range", COLUMNS,
                 [r + [""] * (width - len(r)) for r in rows])  # fmt: skip

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from onnxruntime.transformers import float16
 
+from .graph import one_external_file, weights_file
+
 KEPT: Final = ("LayerNormalization", "Softmax", "ReduceMean", "Pow", "Sqrt", "Reciprocal", "Range", "CumSum", "Sin",
                "Cos", "ScatterND", "NonZero", "GreaterOrEqual", "TopK", "Min", "Max")  # fmt: skip
 """Operations that stay in fp32: means, squares and exponentials, and what decides or addresses rather than computes."""
@@ -28,7 +30,9 @@ def peaks(path: Path, feeds: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, 
     inferred = onnx.load(graph_file, load_external_data=False)
     floats = {v.name for v in inferred.graph.value_info if v.type.tensor_type.elem_type == TensorProto.FLOAT}
     of_node = {}
-    for node in list(model.graph.node):
+    # onnxruntime begins with the last node that nobody waits for: taken backwards, every tensor is looked at as soon as
+    # it is there and need not be held.
+    for node in reversed(list(model.graph.node)):
         for tensor in set(node.output) & floats:
             # With a zero before it: the largest of nothing is an error.
             model.graph.node.extend((
@@ -47,6 +51,7 @@ def peaks(path: Path, feeds: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, 
     try:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = onnxruntime.InferenceSession(str(graph_file), options, providers=["CPUExecutionProvider"])
         found: dict[str, float] = dict.fromkeys(of_node.values(), 0.0)
         for feed in feeds:
@@ -74,7 +79,9 @@ def to_fp16(source: Path, target: Path, keep: Collection[str]) -> None:
     once = {tuple(node.output): node for node in halved.graph.node}
     del halved.graph.node[:]
     halved.graph.node.extend(once.values())
+    weights_file(target).unlink(missing_ok=True)
     onnx.save(halved, target)
+    one_external_file(target)
 
 
 def _before_angles(graph: Any) -> list[str]:
