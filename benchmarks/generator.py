@@ -2,31 +2,34 @@
 ``python benchmarks/generator.py``.
 
 The weights are those of the reduced SAM of the tests, exported as any checkpoint is. The masks compared are those that
-survive the box suppression, before the engine makes them one label image.
+survive the box suppression, before the engine makes them one label image. ``speed.py`` uses the same lines to time both.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from bars import Bar, print_bars, print_table
+from matching import Cutouts, Score, cutout_overlaps, match, score
 from numpy.typing import NDArray
 from samcolloid_edge import Settings
 from samcolloid_edge.engine import preprocess
-from samcolloid_edge.engine.segment import segment_tile
-from samcolloid_edge.engine.session import Session, open_model
+from samcolloid_edge.engine.generate import generate
+from samcolloid_edge.engine.ragged import Patches
+from samcolloid_edge.engine.session import open_model
 from samcolloid_edge.engine.synthetic import Scene, render
 from samcolloid_edge.engine.types import Area
 from samcolloid_edge.export import checkpoint, parity, sam
 from samcolloid_edge.export.exporter import export
-from scipy.optimize import linear_sum_assignment
 from segment_anything import SamAutomaticMaskGenerator
+from segment_anything.utils.amg import rle_to_mask
 
 REDUCED: Final = Path(__file__).resolve().parent.parent / "tests" / "data" / "reduced_sam.pth"
 SHAPES: Final = ((768, 1024), (768, 1024), (1024, 1024), (900, 1300), (600, 800), (768, 1024), (1024, 700), (768, 1024))
@@ -36,37 +39,101 @@ SCENES: Final = tuple(
 """Of several shapes: most frames are scaled to 1024 px, up or down."""
 SAME: Final = 0.95
 BAR: Final = 0.99
-SETTINGS: Final = Settings(points_per_side=8, pred_iou_thresh=0.25, stability_score_thresh=0.4)
+SETTINGS: Final = Settings(schedule="exact", points_per_side=8, pred_iou_thresh=0.25, stability_score_thresh=0.4)
+BATCH: Final = 64
+"""Prompts in one call of the generator: its default."""
 
-Bitmap = NDArray[np.bool_]
-
-
-def theirs(generator: Any, image: NDArray[np.uint8]) -> list[Bitmap]:
-    """The masks of SAM's generator."""
-    return [found["segmentation"] for found in generator.generate(np.repeat(image[..., None], 3, 2))]
+Image = NDArray[np.uint8]
 
 
-def ours(session: Session, image: NDArray[np.uint8], settings: Settings) -> list[Bitmap]:
-    """The masks of the engine's automatic run."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one of the two made of an image, and the seconds it took."""
+
+    masks: Cutouts
+    whole: float
+    encoder: float
+    decoder: float
+
+    @property
+    def rest(self) -> float:
+        """Everything but encoder and decoder."""
+        return self.whole - self.encoder - self.decoder
+
+
+class Clocking:
+    """Stands in for a model or a session, and adds up the seconds that calls of some names take."""
+
+    def __init__(self, inner: Any, *names: str) -> None:
+        self._inner = inner
+        self.seconds = dict.fromkeys(names, 0.0)
+        for name in names:
+            setattr(self, name, _Clock(getattr(inner, name), name, self.seconds))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class _Clock:
+    def __init__(self, call: Callable[..., Any], name: str, seconds: dict[str, float]) -> None:
+        self._call, self._name, self._seconds = call, name, seconds
+
+    def __call__(self, *arguments: Any, **more: Any) -> Any:
+        start = time.perf_counter()
+        answer = self._call(*arguments, **more)
+        self._seconds[self._name] += time.perf_counter() - start
+        return answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+
+def theirs(model: Any, image: Image, settings: Settings) -> Run:
+    """A run of SAM's generator on an (H, W) image; masks stay run lengths until its clock has stopped."""
+    clocked = Clocking(model, "image_encoder", "prompt_encoder", "mask_decoder")
+    generator = SamAutomaticMaskGenerator(
+        clocked, points_per_side=settings.points_per_side, points_per_batch=BATCH,
+        pred_iou_thresh=settings.pred_iou_thresh, stability_score_thresh=settings.stability_score_thresh,
+        stability_score_offset=settings.stability_score_offset, box_nms_thresh=settings.box_nms_thresh,
+        crop_n_layers=settings.crop_n_layers, crop_nms_thresh=settings.crop_nms_thresh,
+        crop_overlap_ratio=settings.crop_overlap_ratio,
+        crop_n_points_downscale_factor=settings.crop_n_points_downscale_factor,
+        min_mask_region_area=settings.min_mask_region_area, output_mode="uncompressed_rle",
+    )  # fmt: skip
+    start = time.perf_counter()
+    found = generator.generate(np.repeat(image[..., None], 3, 2))
+    whole = time.perf_counter() - start
+    masks = Cutouts.of(rle_to_mask(f["segmentation"]) for f in found if f["area"])
+    spent = clocked.seconds
+    return Run(masks, whole, spent["image_encoder"], spent["prompt_encoder"] + spent["mask_decoder"])
+
+
+def ours(session: Any, image: Image, settings: Settings) -> Run:
+    """The same of the engine, on the frame that SAM's generator lays: the image's long side is the model's."""
+    clocked: Any = Clocking(session, "encode", "decode")
     area = Area(0, 0, *image.shape)
-    frame = preprocess.tiles(area, session.card, settings)[0][0]
-    lobes = segment_tile(session, image, area, frame, 0, settings, {}).lobes
-    masks = []
-    for (x0, y0, x1, y1), first, last in zip(lobes.boxes.tolist(), lobes.offsets, lobes.offsets[1:], strict=False):
-        mask = np.zeros(image.shape, bool)
-        mask[y0:y1, x0:x1] = (lobes.logits[first:last] > 0).reshape(y1 - y0, x1 - x0)
-        masks.append(mask)
-    return masks
+    start = time.perf_counter()
+    zoom = preprocess.fit(area, session.card)
+    lobes = generate(clocked, preprocess.Grey(image), area, area, zoom, settings, {}).lobes
+    whole = time.perf_counter() - start
+    return Run(cutouts(lobes), whole, clocked.seconds["encode"], clocked.seconds["decode"])
 
 
-def same(ones: Sequence[Bitmap], twos: Sequence[Bitmap]) -> int:
-    """Pairs of an optimal one-to-one matching at mask IoU ``SAME`` or more."""
-    if not ones or not twos:
-        return 0
-    a, b = (np.stack([m.ravel() for m in masks]).astype(np.float32) for masks in (ones, twos))
-    shared = a @ b.T
-    iou = shared / np.maximum(a.sum(1)[:, None] + b.sum(1) - shared, 1)
-    return int((iou[linear_sum_assignment(-(iou >= SAME).astype(float))] >= SAME).sum())
+def cutouts(patches: Patches) -> Cutouts:
+    """The engine's masks, as they are compared."""
+    return Cutouts(patches.boxes[:, [1, 0, 3, 2]].astype(np.int64), [patches.patch(i) > 0 for i in range(len(patches))])
+
+
+def same(reference: Cutouts, found: Cutouts) -> Score:
+    """How many masks of the reference an optimal one-to-one matching finds again, at mask IoU ``SAME`` or more."""
+    overlaps = cutout_overlaps(reference, found)
+    return score(match(overlaps, SAME), overlaps.lengths)
+
+
+def f1_bar(what: str, scores: Sequence[Score], least: float = BAR) -> Bar:
+    """The F1 of all scores together."""
+    total = sum(scores, Score())
+    return Bar(what, total.f1, least, detail=f"{total.found} of {total.truth}, ours {total.predicted}")
 
 
 def compare(
@@ -74,20 +141,15 @@ def compare(
 ) -> tuple[list[list[object]], Bar]:
     """A line for each scene, and the F1 of all."""
     reference = sam.reference(checkpoint.read(checkpoint_file))
-    generator = SamAutomaticMaskGenerator(
-        reference, points_per_side=settings.points_per_side, points_per_batch=64,
-        pred_iou_thresh=settings.pred_iou_thresh, stability_score_thresh=settings.stability_score_thresh,
-        stability_score_offset=settings.stability_score_offset, box_nms_thresh=settings.box_nms_thresh,
-    )  # fmt: skip
     session = open_model(model, device="cpu")
     rows: list[list[object]] = []
+    scores = []
     for scene in scenes:
         image = render(scene).image
-        one, two = theirs(generator, image), ours(session, image, settings)
-        rows.append([f"{scene.particle} {image.shape[1]}x{image.shape[0]}", len(one), len(two), same(one, two)])
-    n_theirs, n_ours, n_same = (sum(int(str(r[i])) for r in rows) for i in (1, 2, 3))
-    f1 = 2 * n_same / max(n_theirs + n_ours, 1)
-    return rows, Bar(f"F1 at mask IoU >= {SAME}", f1, BAR, detail=f"{n_same} of {n_theirs}, ours {n_ours}")
+        scores.append(same(theirs(reference, image, settings).masks, ours(session, image, settings).masks))
+        counts = scores[-1].truth, scores[-1].predicted, scores[-1].found
+        rows.append([f"{scene.particle} {image.shape[1]}x{image.shape[0]}", *counts])
+    return rows, f1_bar(f"F1 at mask IoU >= {SAME}", scores)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ..engine.settings import PRESETS, Grouping, Particle, Settings
+from ..engine.settings import PRESETS, Grouping, Particle, Schedule, Settings
 
 _DEFAULT = Settings()
 
@@ -55,6 +55,17 @@ def analyze(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace other results in the output folder.")
     ] = False,
+    schedule: Annotated[
+        Schedule | None,
+        typer.Option(
+            help="Ask all points of the grid (exact), or only those that can still tell something new.",
+            show_default=_DEFAULT.schedule,
+        ),
+    ] = None,
+    zoom: Annotated[
+        float | None,
+        typer.Option(help="Model px per px.", show_default="found by a first look"),
+    ] = None,
     min_radius: Annotated[
         float | None,
         typer.Option(help="Smallest lobe radius sought, px.", show_default="as the model resolves"),
@@ -125,7 +136,10 @@ def analyze(
         str | None, typer.Option(help="Name or folder of another model.", show_default="the bundled one")
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the model runs.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads.", show_default="all cores")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of one run of the model.", show_default="all cores")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Images computed at once.")] = 1,
 ) -> None:
     """Find and measure particles and their lobes: tables, label image and overlay of every image."""
     # The options that are settings carry the settings' names.
@@ -138,7 +152,7 @@ def analyze(
     from .inputs import expand
 
     segmenter = Segmenter(model, device=device, threads=threads)
-    raise typer.Exit(run(Batch(expand(inputs), out, segmenter, chosen, overwrite)))
+    raise typer.Exit(run(Batch(expand(inputs), out, segmenter, chosen, overwrite, workers)))
 
 
 def settings_of(preset: str, file: Path | None, options: dict[str, Any]) -> Settings:

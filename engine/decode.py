@@ -17,6 +17,10 @@ BATCH_CELLS: Final = 131072
 """Mask cells decoded in one call: bounds the memory of a batch whatever the window."""
 FULL_BATCH: Final = 16
 """Prompts in one call of a model without windows: SAM's decoder takes about 35 MB for each that passes the gate."""
+SCORED_BATCH: Final = 4096
+"""Prompts in one call that asks for predicted IoU alone."""
+NO_MASK: Final = 2.0
+"""A gate that no predicted IoU reaches."""
 ROLES: Final = {
     "lobe": Role.LOBE,
     "particle": Role.PARTICLE,
@@ -57,7 +61,7 @@ def decode(
         again = []
         for start in range(0, len(waiting), size):
             batch = waiting[start : start + size]
-            candidates, cut = _batch(session, embedding, batch, chosen, role, iou_threshold, stability_offset, window)
+            candidates, cut = _batch(session, embedding, batch, chosen, iou_threshold, stability_offset, window)
             again.append(candidates.points[cut])
             if not cut.all():
                 yield candidates[~cut]
@@ -65,22 +69,35 @@ def decode(
         window = None if window is None else window * 2
 
 
-def _batch(session: Session, embedding: Embedding, points: F32, chosen: list[int], role: Role, iou_threshold: float,
-           stability_offset: float, window: int | None) -> tuple[Candidates, Bool]:  # fmt: skip
-    """Candidates of one call, and which of them their window cuts."""
-    n = len(points)
+def scores(session: Session, embedding: Embedding, points: F32, role: Role) -> F32:
+    """(N,) float32, the highest predicted IoU of one role at (N, 2) points, (x, y), image px; no mask is made."""
+    chosen = channels(session, role)
+    waiting = embedding.frame.to_model(points)
+    parts = [np.empty(0, np.float32)]
+    for start in range(0, len(waiting), SCORED_BATCH):
+        inputs = _inputs(embedding, waiting[start : start + SCORED_BATCH], NO_MASK, session.card.window)
+        parts.append(session.decode(inputs)["iou_predictions"][:, chosen].max(1))
+    return np.concatenate(parts)
+
+
+def _inputs(embedding: Embedding, points: F32, iou_threshold: float, window: int | None) -> dict[str, NDArray[Any]]:
+    """What the decoder takes for (N, 2) points, (x, y), model px."""
     # SAM pads prompts without a box by the point (0, 0) with label −1.
     coords = np.stack([points, np.zeros_like(points)], 1)
-    labels = np.tile(np.array([1, -1], np.float32), (n, 1))
+    labels = np.tile(np.array([1, -1], np.float32), (len(points), 1))
     inputs: dict[str, NDArray[Any]] = {
         **embedding.tensors,
         "point_coords": coords,
         "point_labels": labels,
         "iou_threshold": np.array(iou_threshold, np.float32),
     }
-    if window is not None:
-        inputs[WINDOW] = np.array(window, np.int64)
-    found = session.decode(inputs)
+    return inputs if window is None else inputs | {WINDOW: np.array(window, np.int64)}
+
+
+def _batch(session: Session, embedding: Embedding, points: F32, chosen: list[int], iou_threshold: float,
+           stability_offset: float, window: int | None) -> tuple[Candidates, Bool]:  # fmt: skip
+    """Candidates of one call, and which of them their window cuts."""
+    found = session.decode(_inputs(embedding, points, iou_threshold, window))
     index = found["prompt_index"]
     logits = found["low_res_masks"][:, chosen]
     iou = found["iou_predictions"][index][:, chosen]
@@ -93,7 +110,7 @@ def _batch(session: Session, embedding: Embedding, points: F32, chosen: list[int
         origin=origin[prompt].astype(np.int32),
         iou=iou[prompt, channel],
         stability=masks.stability(logits, stability_offset),
-        role=np.full(len(prompt), role, np.uint8),
+        role=np.array([ROLES[session.card.masks[i]] for i in chosen], np.uint8)[channel],
     )
     if window is None:
         return candidates, np.zeros(len(candidates), bool)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .preprocess import model_input
+from .preprocess import Grey, model_input
 from .session import Session
-from .types import U8, Embedding, Frame
+from .types import Embedding, Frame
 
 
-def encode(session: Session, grey: U8, frame: Frame) -> Embedding:
-    """Run the encoder on one tile of an (H, W) uint8 micrograph."""
+def encode(session: Session, grey: Grey, frame: Frame) -> Embedding:
+    """Run the encoder on one tile of a micrograph."""
     return Embedding(session.encode(model_input(grey, frame)), frame, session.card)

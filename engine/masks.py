@@ -1,8 +1,7 @@
-"""From low-resolution candidates to masks: upsampled in their boxes, cleaned, without overlap, as runs."""
+"""From patches to masks: cleaned, without overlap, as runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import kernels
-from .types import F32, I32, I64, Area, Bool, Candidates, Frame, Masks, Patches
+from .ragged import Patches
+from .types import F32, I32, I64, Area, Bool, Candidates, Masks
 
 FAINT: Final = 1e-3
 """Logit of a filled hole, and its negative that of a removed island: nearly every other claim is stronger."""
@@ -53,118 +53,45 @@ def cut_by_window(candidates: Candidates, cells: tuple[int, int]) -> Bool:
     return cut
 
 
-def upsample(candidates: Candidates, frame: Frame, stride: int, bounds: Area) -> tuple[Patches, I64]:
-    """Low-resolution masks evaluated at the pixels of the file, each inside its own box only.
-
-    The values are those of SAM's ``postprocess_masks``: cells to model px (× ``stride``), then model px to
-    image px (÷ ``frame.scale``), both bilinear with ``align_corners=False``. Beyond its window a mask reads
-    the window's edge, but pixels whose centre lies there belong to no patch, nor do those outside ``bounds``
-    (px of the file). Returns the patches, and (K,) int64 which candidates they are: empty masks are dropped.
-    """
-    tile = frame.area
-    x = _Axis.of(tile.shape[1], frame.model_shape[1], frame.scale[0], stride)
-    y = _Axis.of(tile.shape[0], frame.model_shape[0], frame.scale[1], stride)
-    origin = _plain(candidates.origin, np.int32)
-    cells = _cell_boxes(candidates.logits) + np.tile(origin, 2)
-    _, h, w = candidates.logits.shape
-    x0, x1 = x.reach(cells[:, 0], cells[:, 2], origin[:, 0], w)
-    y0, y1 = y.reach(cells[:, 1], cells[:, 3], origin[:, 1], h)
-    x0, x1 = np.maximum(x0, bounds.col0 - tile.col0), np.minimum(x1, bounds.col1 - tile.col0)
-    y0, y1 = np.maximum(y0, bounds.row0 - tile.row0), np.minimum(y1, bounds.row1 - tile.row0)
-    boxes = _plain(np.stack([x0, y0, x1, y1], -1), np.int32)
-    boxes[(cells[:, 0] == cells[:, 2]) | (x0 >= x1) | (y0 >= y1)] = 0
-    tight, offsets, logits = kernels.interpolate(
-        _plain(candidates.logits, np.float32), origin, boxes, x.first, x.weights, y.first, y.weights
-    )
-    kept = np.flatnonzero(np.diff(offsets)).astype(np.int64)
-    chosen = candidates[kept]
-    patches = Patches(
-        points=frame.to_image(chosen.points),
-        boxes=tight[kept] + np.array([tile.col0, tile.row0] * 2, np.int32),
-        offsets=np.concatenate([offsets[:1], offsets[1:][kept]]),
-        logits=logits,
-        iou=chosen.iou,
-        stability=chosen.stability,
-        role=chosen.role,
-    )
-    return patches, kept
-
-
-def upsample_with_stability(
-    candidates: Candidates, frame: Frame, stride: int, bounds: Area, offset: float
-) -> tuple[Patches, I64]:
-    """``upsample``, with the stability score of the mask at the pixels of the file, as SAM's generator has it.
-
-    ``offset`` as in ``stability``, which scores the low-resolution mask instead.
-    """
-    shift = np.float32(offset)
-    # Of logits that are higher by the offset the patches hold all that counts: the weights of a pixel sum to 1.
-    wide, kept = upsample(replace(candidates, logits=candidates.logits + shift), frame, stride, bounds)
-    if len(wide) == 0:
-        return wide, kept
-    low, high = (np.add.reduceat(wide.logits > level, wide.offsets[:-1], dtype=np.int64) for level in (0, 2 * shift))
-    wide = replace(wide, logits=wide.logits - shift, stability=(high / low).astype(np.float32))
-    tight = kernels.tight_boxes(_plain(wide.boxes, np.int32), _plain(wide.offsets, np.int64), wide.logits)
-    there = np.flatnonzero(tight[:, 2] > tight[:, 0]).astype(np.int64)
-    return _cut(wide, there, tight[there]), kept[there]
-
-
-def take(patches: Patches, index: NDArray[Any]) -> Patches:
-    """The patches of an index array or a bool mask, in its order."""
-    chosen = np.arange(len(patches), dtype=np.int64)[index]
-    return _cut(patches, chosen, patches.boxes[chosen])
-
-
-def concatenate(parts: Sequence[Patches]) -> Patches:
-    """All patches in one record, in order; no parts give an empty record."""
-    if len(parts) == 1:
-        return parts[0]
-    none = Patches(
-        points=np.empty((0, 2), np.float32),
-        boxes=np.empty((0, 4), np.int32),
-        offsets=np.zeros(1, np.int64),
-        logits=np.empty(0, np.float32),
-        iou=np.empty(0, np.float32),
-        stability=np.empty(0, np.float32),
-        role=np.empty(0, np.uint8),
-    )
-    columns = {
-        name: np.concatenate([getattr(part, name) for part in (none, *parts)])
-        for name in ("points", "boxes", "logits", "iou", "stability", "role")
-    }
-    sizes = np.concatenate([np.diff(part.offsets) for part in (none, *parts)])
-    return Patches(offsets=np.concatenate([none.offsets, np.cumsum(sizes)]), **columns)
-
-
-def remove_small_regions(patches: Patches, min_area: int) -> Patches:
+def remove_small_regions(patches: Patches, min_area: int, area: Area) -> tuple[Patches, Bool]:
     """Holes, then islands, of fewer than ``min_area`` px² are filled or removed; boxes are tight again.
 
-    SAM's ``remove_small_regions`` (8-connected, also for holes; of small islands only, the largest stays).
-    A hole is what the mask encloses: bays that only the image border closes are left open.
+    SAM's ``remove_small_regions`` in its ``postprocess_small_regions``: 8-connected, also for holes; a hole may be
+    closed by the edge of the analysed ``area``; of small islands alone the largest stays. Returns the patches, and (N,)
+    bool which of them changed.
     """
-    if min_area <= 0 or len(patches) == 0:
-        return patches
-    logits = patches.logits.copy()
-    for i in range(len(patches)):
-        x0, y0, x1, y1 = patches.boxes[i]
+    logits, changed = patches.logits.copy(), np.zeros(len(patches), bool)
+    for i, (x0, y0, x1, y1) in enumerate(patches.boxes.tolist()):
         patch = logits[patches.offsets[i] : patches.offsets[i + 1]].reshape(y1 - y0, x1 - x0)
-        # One pixel of outside all round makes all that is not enclosed one region, that of the corner.
-        inside = cv2.copyMakeBorder((patch > 0).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-        n_regions, regions = cv2.connectedComponents(1 - inside, connectivity=8)
-        if n_regions > 2:
-            sizes = np.bincount(regions.ravel())
-            sizes[0] = sizes[regions[0, 0]] = min_area
+        # One pixel of outside all round, but at the area's edges, makes all that is not enclosed one region.
+        inside = (patch > 0).astype(np.uint8)
+        rim = int(y0 > area.row0), int(y1 < area.row1), int(x0 > area.col0), int(x1 < area.col1)
+        framed = cv2.copyMakeBorder(inside, *rim, cv2.BORDER_CONSTANT, value=0)
+        middle = framed[rim[0] : framed.shape[0] - rim[1], rim[2] : framed.shape[1] - rim[3]]
+        n_regions, regions = cv2.connectedComponents(1 - framed, connectivity=8)
+        if n_regions > 1:
+            sizes = np.bincount(regions.ravel(), minlength=n_regions)
+            sizes[0] = min_area
+            for side, label in zip(rim, (regions[0], regions[-1], regions[:, 0], regions[:, -1]), strict=True):
+                if side:  # what the rim belongs to goes on in the image
+                    sizes[label] = min_area
             holes = (sizes < min_area)[regions]
-            inside[holes] = 1
-            patch[holes[1:-1, 1:-1]] = FAINT
-        n_regions, regions = cv2.connectedComponents(inside, connectivity=8)
+            if holes.any():
+                framed[holes] = 1
+                patch[(middle > 0) & (patch <= 0)] = FAINT
+                changed[i] = True
+        n_regions, regions = cv2.connectedComponents(framed, connectivity=8)
         if n_regions > 2:
             sizes = np.bincount(regions.ravel())
-            sizes[0] = sizes[1 + np.argmax(sizes[1:])] = min_area
-            islands = (sizes < min_area)[regions]
-            patch[islands[1:-1, 1:-1]] = -FAINT
+            sizes[0] = min_area
+            small = sizes < min_area
+            if small.any():
+                small[1 + np.argmax(sizes[1:])] = False
+                framed[small[regions]] = 0
+                patch[(middle == 0) & (patch > 0)] = -FAINT
+                changed[i] = True
     tight = kernels.tight_boxes(_plain(patches.boxes, np.int32), _plain(patches.offsets, np.int64), logits)
-    return _cut(replace(patches, logits=logits), np.arange(len(patches), dtype=np.int64), tight)
+    return _cut(replace(patches, logits=logits), np.arange(len(patches), dtype=np.int64), tight), changed
 
 
 def resolve(patches: Patches, order: NDArray[Any], shape: tuple[int, int], max_overlap: float) -> Resolved:
@@ -230,47 +157,6 @@ def from_labels(labels: NDArray[Any], iou: NDArray[Any], stability: NDArray[Any]
         iou=np.asarray(iou, np.float32),
         stability=np.asarray(stability, np.float32),
     )
-
-
-class _Axis(NamedTuple):
-    """Both interpolations along one axis of a tile: each image px weighs up to three neighbouring cells."""
-
-    first: I32
-    """(L,) the first cell that has weight."""
-    last: I32
-    """(L,) the last cell that has weight."""
-    weights: F32
-    """(L, 3) of the cells ``first + (0, 1, 2)``; a row sums to 1."""
-    centre: NDArray[np.float64]
-    """(L,) centre of the px in edge coordinates, cells."""
-
-    @classmethod
-    def of(cls, length: int, model_length: int, scale: float, stride: int) -> _Axis:
-        """For ``length`` image px that the model sees as ``model_length`` px, ``stride`` of them a cell."""
-        pixels = np.arange(length)
-        position = np.maximum((pixels + 0.5) * scale - 0.5, 0)
-        low = position.astype(np.int64)
-        high = np.minimum(low + 1, model_length - 1)
-        rest = position - low
-        weights = np.zeros((length, 3))
-        first = last = np.maximum((low + 0.5) / stride - 0.5, 0).astype(np.int64)
-        for tap, share in ((low, 1 - rest), (high, rest)):
-            place = np.maximum((tap + 0.5) / stride - 0.5, 0)
-            cell = place.astype(np.int64)
-            part = place - cell
-            weights[pixels, cell - first] += share * (1 - part)
-            weights[pixels, cell - first + 1] += share * part
-            last = np.where(share > 0, cell + (part > 0), last)
-        centre = (pixels + 0.5) * scale / stride
-        return cls(first.astype(np.int32), last.astype(np.int32), weights.astype(np.float32), centre)
-
-    def reach(
-        self, start: NDArray[Any], stop: NDArray[Any], origin: NDArray[Any], side: int
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """(N,) first and past-the-end px where cells ``start`` … ``stop - 1`` have weight, in the window."""
-        window = np.searchsorted(self.centre, origin), np.searchsorted(self.centre, origin + side)
-        reached = np.searchsorted(self.last, start), np.searchsorted(self.first, stop)
-        return np.maximum(window[0], reached[0]), np.minimum(window[1], reached[1])
 
 
 def _cut(patches: Patches, index: I64, boxes: I32) -> Patches:

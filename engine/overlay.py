@@ -8,8 +8,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from .preprocess import to_grey8
-from .types import I32, I64, U8, Bool, Micrograph, Result
+from .preprocess import Grey
+from .types import I32, I64, U8, Area, Bool, Micrograph, Result
 
 # RGB: the hues of Okabe and Ito, told apart with every kind of colour blindness, brighter for thin lines.
 PALETTE: Final = np.array(
@@ -34,7 +34,8 @@ def draw(result: Result) -> U8:
     A set's outline is opaque, the lines between its lobes are fainter; both lie inside their mask.
     The scale bar is there where the pixel size is known and the analysed area has room for it.
     """
-    canvas = np.repeat(to_grey8(result.micrograph)[0][:, :, None], 3, axis=2)
+    grey = Grey(result.micrograph.pixels, result.grey_range)
+    canvas = np.repeat(grey.of(Area(0, 0, *result.micrograph.pixels.shape))[:, :, None], 3, axis=2)
     lobes = result.masks.labels()
     # A lobe of no set is drawn as a set of its own, in ALONE: its number lies above all set numbers.
     sets = result.lobes["set"].astype(np.int32)

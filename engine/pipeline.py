@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..models.card import ModelCard
-from . import group, masks, measure, preprocess, select, set_table
+from . import group, masks, measure, preprocess, set_table
+from .generate import generate
+from .mosaic import Mosaic, Whole
 from .read import read
-from .segment import Found, segment_tile
 from .session import Device, Session, open_model
 from .settings import LOBES_OF, Settings
-from .types import F32, I32, Masks, Micrograph, Patches, Result, Table
+from .types import I32, Masks, Micrograph, Result, Table
+from .zoom import choose as choose_zoom
 
 Progress = Callable[[str, float], None]
 """Called with the step at work and the share of the micrograph that is done, 0–1."""
@@ -39,6 +41,16 @@ class _Log:
         start = time.perf_counter()
         yield
         self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - start
+
+    def part(self, name: str, done: float, share: float) -> Callable[[float], None]:
+        """Progress within a part of a step, which is a share of the micrograph."""
+        tell = self.progress
+        return (lambda of_part: tell(name, done + share * of_part)) if tell else lambda _: None
+
+    def count(self, **more: int) -> None:
+        """Add to the counts."""
+        for name, n in more.items():
+            self.counts[name] = self.counts.get(name, 0) + n
 
 
 class Segmenter:
@@ -92,40 +104,32 @@ class Segmenter:
         log = _Log(progress)
         with log.step("read", 0.0):
             micrograph = source if isinstance(source, Micrograph) else read(source, settings.pixel_size)
-            grey, grey_range = preprocess.to_grey8(micrograph)
+            grey = preprocess.Grey.of_micrograph(micrograph)
         with log.step("model", 0.02):
             session = self.session
-            frames = preprocess.tiles(micrograph.area, session.card, settings)
         with log.step("segment", 0.05):
-            found = []
-            for i, (frame, layer) in enumerate(frames):
-                found.append(segment_tile(session, grey, micrograph.area, frame, layer, settings, log.timings))
-                if progress is not None:
-                    progress("segment", 0.05 + 0.75 * (i + 1) / len(frames))
-            merged = _merge(found, settings)
-        with log.step("masks", 0.8):
-            order = np.argsort(-merged.lobes.iou, kind="stable")
-            resolved = masks.resolve(merged.lobes, order, micrograph.pixels.shape, settings.max_overlap)
-            lobe_masks = masks.from_labels(
-                resolved.labels, merged.lobes.iou[resolved.kept], merged.lobes.stability[resolved.kept]
-            )
+            zoom = choose_zoom(session, grey, micrograph.area, settings, log.timings)
+            log.count(prompts=zoom.prompts)
+            tiles = preprocess.tiles(micrograph.area, session.card, zoom.value)
+            mosaic = Mosaic(micrograph.pixels.shape, settings.max_overlap)
+            for i, tile in enumerate(tiles):
+                part = log.part("segment", 0.05 + 0.8 * i / len(tiles), 0.8 / len(tiles))
+                found = zoom.found.get(tile.area) or generate(
+                    session, grey, tile.area, micrograph.area, zoom.value, settings, log.timings, part)  # fmt: skip
+                log.count(prompts=found.prompts, candidates=len(found.lobes))
+                mosaic.add(tile, found)
+            whole = mosaic.finish()
+        with log.step("masks", 0.85):
+            lobe_masks = masks.from_labels(whole.labels, whole.iou, whole.stability)
         with log.step("measure", 0.9):
-            lobes = measure.measure(resolved.labels, micrograph, lobe_masks.iou, lobe_masks.stability)
+            lobes = measure.measure(whole.labels, micrograph, lobe_masks.iou, lobe_masks.stability)
         with log.step("group", 0.95):
-            particles, of_lobe = merged.particles_of(resolved.kept)
-            set_index = _group(lobes, resolved.labels, particles, of_lobe, settings)
+            set_index = _group(lobes, whole, settings)
             centroids = np.stack([lobes["centroid-0"], lobes["centroid-1"]], 1)
             roles = set_table.roles(set_index, centroids, lobes["area"])
             sets = set_table.sets(lobes, set_index, roles, micrograph.pixel_size)
             lobes = set_table.with_sets(lobes, set_index, roles)
-        log.counts |= {
-            "tiles": len(frames),
-            "prompts": sum(f.prompts for f in found),
-            "candidates": sum(len(f.lobes) for f in found),
-            "lobes": lobes.n_rows,
-            "sets": sets.n_rows,
-            "pixels_cut_from_lobes": resolved.cut,
-        }
+        log.count(tiles=len(tiles), lobes=lobes.n_rows, sets=sets.n_rows, pixels_cut_from_lobes=whole.cut)
         if progress is not None:
             progress("done", 1.0)
         return Result(
@@ -135,11 +139,14 @@ class Segmenter:
             sets=sets,
             settings=settings,
             model=session.card,
-            grey_range=grey_range,
+            zoom=zoom.value,
+            zoom_source=zoom.source,
+            grey_range=grey.range,
             providers=session.providers,
             timings=log.timings,
             counts=log.counts,
-            warnings=(*micrograph.warnings, *session.notes, *_remarks(micrograph, lobe_masks, session.card, settings)),
+            warnings=(*micrograph.warnings, *session.notes,
+                      *_remarks(micrograph, lobe_masks, session.card, settings, zoom.value)),
         )
 
 
@@ -156,43 +163,31 @@ def analyze(
     return Segmenter(model, device=device, threads=threads).analyze(source, pixel_size, settings=settings)
 
 
-def _merge(found: list[Found], settings: Settings) -> Found:
-    """All tiles in one; of lobes found in several the one from the deepest crop is kept, then the best."""
-    lobes = masks.concatenate([f.lobes for f in found])
-    particles = masks.concatenate([f.particles for f in found])
-    starts = np.cumsum([0] + [len(f.lobes) for f in found])
-    of_lobe = np.concatenate([f.lobe_of_particle + start for f, start in zip(found, starts, strict=False)])
-    merged = Found(lobes, particles, of_lobe.astype(np.int64), sum(f.prompts for f in found))
-    if len(found) == 1:
-        return merged
-    layer = np.repeat([f.layer for f in found], [len(f.lobes) for f in found])
-    kept = select.nms(lobes.boxes, (layer + lobes.iou).astype(np.float32), settings.crop_nms_thresh)
-    particles, of_lobe = merged.particles_of(kept)
-    return Found(masks.take(lobes, kept), particles, of_lobe, merged.prompts)
-
-
-def _group(lobes: Table, labels: I32, particles: Patches, of_lobe: NDArray[np.int64], settings: Settings) -> I32:
+def _group(lobes: Table, whole: Whole, settings: Settings) -> I32:
     """(N,) set index of every lobe; −1 where it is in none."""
     if settings.grouping == "published":
         centroids = np.stack([lobes["centroid-0"], lobes["centroid-1"]], 1)
         return group.group_published(centroids, lobes["axis_major_length"], settings.particle)
-    pairs, weight = group.affinity(labels, particles, of_lobe)
-    return group.group_by_model(lobes.n_rows, pairs, weight, LOBES_OF[settings.particle])
+    return group.group_by_model(lobes.n_rows, whole.pairs, whole.weight, LOBES_OF[settings.particle])
 
 
-def _remarks(micrograph: Micrograph, found: Masks, card: ModelCard, settings: Settings) -> Iterator[str]:
+def _remarks(
+    micrograph: Micrograph, found: Masks, card: ModelCard, settings: Settings, zoom: float
+) -> Iterator[str]:
     """What a careful colleague would say about a result, one sentence each."""
     if len(found) == 0:
         yield "No particle was found."
     if micrograph.pixel_size is None:
         yield "The pixel size is unknown, so all lengths are in px; give it with --pixel-size (nm per px)."
-    if settings.min_radius is not None and settings.min_radius < card.smallest_radius:
+    if zoom != preprocess.usual_zoom(micrograph.area, card):
+        yield f"The model saw the micrograph at {zoom:.3g} times its size, where it resolves these lobes best."
+    if settings.min_radius is not None and settings.min_radius * zoom < card.smallest_radius:
         yield (
             f"Lobes of {settings.min_radius:g} px radius are sought, but the model resolves none below "
-            f"{card.smallest_radius:g} px."
+            f"{card.smallest_radius / zoom:.3g} px at this zoom."
         )
-    largest: F32 | float = card.largest_radius or np.inf
+    largest = (card.largest_radius or np.inf) / zoom
     sides = found.boxes[:, 2:] - found.boxes[:, :2]
     n_large = int((sides.max(1, initial=0) > 2 * largest).sum()) if len(found) else 0
     if n_large:
-        yield f"{n_large} lobes are larger than the model was trained for ({largest:g} px radius)."
+        yield f"{n_large} lobes are larger than the model was trained for ({largest:.3g} px radius)."

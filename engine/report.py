@@ -128,6 +128,7 @@ def record(result: Result) -> dict[str, Any]:
             "source": micrograph.pixel_size_source,
             "file_nm_per_px": micrograph.file_pixel_size,
         },
+        "zoom": {"model_px_per_px": result.zoom, "source": result.zoom_source},
         "settings": result.settings.to_dict(),
         "model": {"name": model.name, "digest": model.digest, "files": model.files},
         "providers": result.providers,

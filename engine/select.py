@@ -44,8 +44,8 @@ def nms(boxes: NDArray[Any], scores: NDArray[Any], iou_thresh: float) -> I64:
     return kept
 
 
-def good(candidates: Candidates, settings: Settings) -> Bool:
-    """(N,) bool: predicted IoU above its threshold, stability at least its own; a threshold of 0 passes all.
+def good(candidates: Candidates, settings: Settings, stability_margin: float = 0.0) -> Bool:
+    """(N,) bool: predicted IoU above its threshold, stability at least its own less a margin; 0 passes all.
 
     SAM's generator compares in just this way (``>`` and ``>=``).
     """
@@ -53,7 +53,7 @@ def good(candidates: Candidates, settings: Settings) -> Bool:
     if settings.pred_iou_thresh > 0:
         keep &= candidates.iou > np.float32(settings.pred_iou_thresh)
     if settings.stability_score_thresh > 0:
-        keep &= candidates.stability >= np.float32(settings.stability_score_thresh)
+        keep &= candidates.stability >= np.float32(settings.stability_score_thresh - stability_margin)
     return keep
 
 

@@ -14,9 +14,11 @@ from ..models.errors import SettingsError
 
 Particle = Literal["auto", "sphere", "dumbbell", "trimer"]
 Grouping = Literal["model", "published"]
+Schedule = Literal["adaptive", "exact"]
 
 PARTICLES: Final = ("auto", "sphere", "dumbbell", "trimer")
 GROUPINGS: Final = ("model", "published")
+SCHEDULES: Final = ("adaptive", "exact")
 LOBES_OF: Final = {"auto": 0, "sphere": 1, "dumbbell": 2, "trimer": 3}
 """Lobes in one particle of a kind; 0 where any number is allowed."""
 
@@ -25,13 +27,17 @@ LOBES_OF: Final = {"auto": 0, "sphere": 1, "dumbbell": 2, "trimer": 3}
 class Settings:
     """How a micrograph is analysed. SAM = the names and defaults of SAM's automatic mask generator."""
 
+    schedule: Schedule = "adaptive"
+    """Which points of the grid are asked: all (exact: as SAM), or those that can still tell something (adaptive)."""
     points_per_side: int | None = None
     """Prompts along each side of a tile (SAM: 32). None: as fine as ``min_radius`` needs."""
+    zoom: float | None = None
+    """Model px per px of the file. None: found by a first look at what the micrograph holds."""
     min_radius: float | None = None
     """Smallest lobe radius sought, px of the file. None: what the model's card says it resolves."""
-    pred_iou_thresh: float = 0.6
+    pred_iou_thresh: float = 0.62
     """Lowest predicted IoU of a mask that is kept, 0–1 (SAM: 0.88; the paper: 0.80)."""
-    stability_score_thresh: float = 0.57
+    stability_score_thresh: float = 0.81
     """Lowest stability score of a mask that is kept, 0–1 (SAM: 0.95; the paper: 0.80)."""
     stability_score_offset: float = 1.0
     """Shift of the logit threshold for the stability score, logits (SAM: 1.0)."""
@@ -68,12 +74,15 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise SettingsError(f"{name} must be at least {least}, not {value}.")
-        for name, unit in (("min_radius", "px"), ("pixel_size", "nm per px"), ("stability_score_offset", "logits")):
+        for name, unit in (("zoom", "model px per px"), ("min_radius", "px"), ("pixel_size", "nm per px"),
+                           ("stability_score_offset", "logits")):  # fmt: skip
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise SettingsError(f"{name} must be a number above 0 ({unit}), not {value}.")
         if self.particle not in PARTICLES:
             raise SettingsError(f"particle must be one of {', '.join(PARTICLES)}, not {self.particle!r}.")
+        if self.schedule not in SCHEDULES:
+            raise SettingsError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}.")
         if self.grouping not in GROUPINGS:
             raise SettingsError(f"grouping must be one of {', '.join(GROUPINGS)}, not {self.grouping!r}.")
 
@@ -119,6 +128,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     "default": {},
     # Section "Methods" of the paper: 36 points, 0.80, 0.80, one crop layer with the grid halved, 350 px.
     "published": {
+        "schedule": "exact",
         "points_per_side": 36,
         "pred_iou_thresh": 0.80,
         "stability_score_thresh": 0.80,

@@ -156,41 +156,6 @@ class Candidates(_Columns):
 
 
 @dataclass(frozen=True, slots=True)
-class Patches:
-    """Candidates upsampled inside their own boxes; N ragged patches in one flat array, image px."""
-
-    points: F32
-    """(N, 2) the prompt, (x, y), image px."""
-    boxes: I32
-    """(N, 4) x0, y0, x1, y1, half-open: the tight box of logit > 0."""
-    offsets: I64
-    """(N + 1,) patch i is ``logits[offsets[i]:offsets[i + 1]]``, row-major in its box."""
-    logits: F32
-    """(sum of box areas,) full-resolution logits; > 0 is inside."""
-    iou: F32
-    """(N,) predicted IoU, 0–1."""
-    stability: F32
-    """(N,) stability score, 0–1."""
-    role: U8
-    """(N,) see Role."""
-
-    def __post_init__(self) -> None:
-        n = len(self.boxes)
-        if self.boxes.shape != (n, 4) or len(self.offsets) != n + 1 or self.offsets[-1] != len(self.logits):
-            raise ValueError("Patches: boxes, offsets and logits do not belong together")
-        if not len(self.iou) == len(self.stability) == len(self.role) == len(self.points) == n:
-            raise ValueError("Patches: columns differ in length")
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def patch(self, i: int) -> F32:
-        """(height, width) float32 logits of patch ``i`` inside its box."""
-        x0, y0, x1, y1 = self.boxes[i]
-        return self.logits[self.offsets[i] : self.offsets[i + 1]].reshape(y1 - y0, x1 - x0)
-
-
-@dataclass(frozen=True, slots=True)
 class Masks:
     """N masks as run lengths inside their boxes, image px. Lobe masks do not overlap; mask i is label i + 1."""
 
@@ -277,6 +242,10 @@ class Result:
     sets: Table
     settings: Settings
     model: ModelCard
+    zoom: float = 1.0
+    """Model px per px of the file."""
+    zoom_source: str = ""
+    """Why, in words."""
     grey_range: tuple[float, float] | None = None
     """The file's values that the model saw as 0 and 255; None where it saw the file's own 8 bit."""
     providers: tuple[str, ...] = ()

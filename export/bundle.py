@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 
@@ -46,6 +47,27 @@ def write_onnx(net: Colloid, folder: Path) -> None:
                  "iou_predictions": {0: "prompts"}, "prompt_index": {0: "selected"},
                  "low_res_masks": {0: "selected", 2: "window_h", 3: "window_w"},
                  "mask_origin": {0: "selected"}})  # fmt: skip
+
+
+def from_onnx(folder: Path) -> Colloid:
+    """The network with the weights of an exported model; the auxiliary head, which is never exported, has random ones.
+
+    Weights keep their names in the graph. Scales and shifts of the GroupNorms do not, but their order. Raises ModelError
+    where the graphs hold other weights.
+    """
+    net = Colloid().eval()
+    for name in ("encoder", "decoder"):
+        part = getattr(net, name)
+        wanted = part.state_dict()
+        tensors = onnx.load(folder / f"{name}.onnx").graph.initializer
+        given = {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in tensors}
+        unnamed = [key for key in wanted if key not in given]
+        others = [value.flatten() for key, value in given.items() if key not in wanted]
+        if [wanted[key].shape for key in unnamed] != [value.shape for value in others]:
+            raise ModelError(f"{folder}: the weights of {name}.onnx are not those of {NAME}.")
+        given |= dict(zip(unnamed, others, strict=True))
+        part.load_state_dict({key: given[key] for key in wanted})
+    return net
 
 
 def parity(net: Colloid, folder: Path) -> dict[str, float]:

@@ -22,9 +22,11 @@ BUMPS: Final = (8.0, 20.0, 50.0)
 PLACE: Final = 3 + len(BUMPS)
 """Inputs of the head that tell where a cell lies: dx, dy, distance and the bumps."""
 LEVEL: Final = 2.0
-"""Masks leave the graph as ``LEVEL · tanh(logit / LEVEL)``, at 2 that is 2 (2 p − 1) of the probability p: the engine
-then interpolates shares of cells, whose contour at one half is the outline. Between plain logits it lies too far
-inside, as the network is surer of what is outside than of what is inside."""
+"""Masks leave the graph as ``SCALE · LEVEL · tanh(logit / LEVEL)``, at 2 that is proportional to 2 p − 1 of the
+probability p: the engine then interpolates shares of cells, whose contour at one half is the outline. Between plain
+logits it lies too far inside, as the network is surer of what is outside than of what is inside."""
+SCALE: Final = 3.5
+"""Makes masks that are worth keeping have a stability of 0.8 or more at SAM's offset of 1, as SAM's have."""
 HIDDEN: Final = 16
 MASK_FEATURES: Final = 16
 WIDTHS: Final = (32, 64, 128, 192)
@@ -133,10 +135,15 @@ class Decoder(nn.Module):
         with torch.no_grad():
             self.weights.bias.copy_(torch.cat(start))
 
+    def hidden(self, y16: Tensor, y8: Tensor, y4: Tensor, points: Tensor) -> Tensor:
+        """(P, 2) continuous model px → (P, 256), from which ``weights`` and the logits of ``iou`` follow."""
+        sampled = torch.cat([_sample(y16, points, 16), _sample(y8, points, 8), _sample(y4, points, 4)], 1)
+        hidden: Tensor = self.trunk(sampled)
+        return hidden
+
     def at_points(self, y16: Tensor, y8: Tensor, y4: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """(P, 2) continuous model px → (P, n_weights) weights and (P, M) IoU logits."""
-        sampled = torch.cat([_sample(y16, points, 16), _sample(y8, points, 8), _sample(y4, points, 4)], 1)
-        hidden = self.trunk(sampled)
+        hidden = self.hidden(y16, y8, y4, points)
         return self.weights(hidden), self.iou(hidden)
 
     def masks(self, features: Tensor, offsets: Tensor, weights: Tensor) -> Tensor:
@@ -169,12 +176,12 @@ class Decoder(nn.Module):
         # The mean of the positive points stands for the prompt; other labels say nothing to this model.
         positive = (point_labels == 1).to(point_coords)[..., None]
         points = (point_coords * positive).sum(1) / positive.sum(1).clamp(min=1) + 0.5
-        weights, iou = self.at_points(image_embeddings, features_8, features_4, points)
-        iou = iou.sigmoid()
+        hidden = self.hidden(image_embeddings, features_8, features_4, points)
+        iou = self.iou(hidden).sigmoid()
         index = torch.nonzero(iou.amax(1) >= iou_threshold)[:, 0]
         # ONNX cannot reshape what is empty, so the first prompt is decoded in any case, and taken away at the end.
         decoded = torch.cat([index.new_zeros(1), index])
-        points, weights = points[decoded], weights[decoded]
+        points, weights = points[decoded], self.weights(hidden[decoded])
         h, w = mask_features.shape[2], mask_features.shape[3]
         size = torch.stack([torch.as_tensor(w), torch.as_tensor(h)]).to(window)
         span = torch.minimum(window, size)
@@ -192,7 +199,7 @@ class Decoder(nn.Module):
             [centres_x[:, None, :] * torch.ones_like(centres_y[:, :, None]), centres_y[:, :, None] * one], 3
         ).reshape(decoded.shape[0], n_cells, 2)
         logits = self.masks(flat[cells], offsets, weights)
-        logits = LEVEL * torch.tanh(logits / LEVEL)
+        logits = SCALE * LEVEL * torch.tanh(logits / LEVEL)
         masks = logits.transpose(1, 2).reshape(decoded.shape[0], len(MASKS), span[1], span[0])
         return iou, index, masks[1:], origin[1:]
 

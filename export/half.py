@@ -64,7 +64,7 @@ def peaks(path: Path, feeds: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, 
 
 def to_fp16(source: Path, target: Path, keep: Collection[str]) -> None:
     """Write a graph with fp16 weights and arithmetic, but for ``KEPT`` and the nodes named; inputs and outputs stay."""
-    inferred = target.with_name(f"{target.stem}.inferred.onnx")
+    inferred = source.with_name(f"{source.stem}.inferred.onnx")  # beside the weights it names
     onnx.shape_inference.infer_shapes_path(source, inferred)
     try:
         model = onnx.load(inferred)

@@ -14,11 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from ..engine import preprocess
-from ..engine.segment import segment_tile
+from ..engine.generate import generate
+from ..engine.preprocess import Grey
+from ..engine.ragged import Patches
 from ..engine.session import Session
 from ..engine.settings import Settings
 from ..engine.synthetic import Scene, render
-from ..engine.types import U8, Area, Bool, Patches
+from ..engine.types import U8, Area, Bool
 from ..models.card import ModelCard
 
 SCENES: Final = tuple(
@@ -165,7 +167,7 @@ class Reference:
             side = _Side(session, image)
             if gate is None:
                 gate = _gate(session, side, points_per_side)
-                self.settings = Settings(points_per_side=points_per_side, pred_iou_thresh=gate,
+                self.settings = Settings(schedule="exact", points_per_side=points_per_side, pred_iou_thresh=gate,
                                          stability_score_thresh=0.5)  # fmt: skip
             side.run(session, self.settings)
             self.sides.append(side)
@@ -195,8 +197,9 @@ class _Side:
     def __init__(self, session: Any, image: U8) -> None:
         self.image = image
         area = Area(0, 0, *image.shape)
-        self.frame = preprocess.tiles(area, session.card, Settings())[0][0]
-        model_input = preprocess.model_input(image, self.frame)
+        self.zoom = preprocess.fit(area, session.card)
+        self.frame = preprocess.frames(area, session.card, self.zoom, Settings())[0][0]
+        model_input = preprocess.model_input(Grey(image), self.frame)
         self.embedding = dict(session.encode(model_input))
         rng = np.random.default_rng(0)
         points = rng.uniform(0, 1, (TENSOR_POINTS, 2)) * (image.shape[1], image.shape[0])
@@ -218,7 +221,7 @@ class _Side:
         """The engine's automatic run; keeps the masks."""
         area = Area(0, 0, *self.image.shape)
         known = _Encoded(session, self.embedding)
-        found = segment_tile(known, self.image, area, self.frame, 0, settings, {})  # type: ignore[arg-type]
+        found = generate(known, Grey(self.image), area, area, self.zoom, settings, {})  # type: ignore[arg-type]
         self.masks = list(_bitmaps(found.lobes))
 
 

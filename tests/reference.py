@@ -43,23 +43,6 @@ def crop(boxes, offsets, logits, index, inner):
     return np.cumsum(sizes).astype(np.int64), np.concatenate(parts)
 
 
-def interpolate(logits, origin, boxes, x_cells, x_weights, y_cells, y_weights):
-    n, h, w = logits.shape
-    tight, parts = np.zeros((n, 4), np.int32), [np.empty(0, np.float32)]
-    for i, (x0, y0, x1, y1) in enumerate(boxes):
-        mix_x, mix_y = np.zeros((x1 - x0, w)), np.zeros((y1 - y0, h))
-        for k in range(3):
-            columns = np.clip(x_cells[x0:x1] + k - origin[i, 0], 0, w - 1)
-            rows = np.clip(y_cells[y0:y1] + k - origin[i, 1], 0, h - 1)
-            mix_x[np.arange(x1 - x0), columns] += x_weights[x0:x1, k]
-            mix_y[np.arange(y1 - y0), rows] += y_weights[y0:y1, k]
-        full = (mix_y @ logits[i] @ mix_x.T).astype(np.float32)
-        box = tight_box(full > 0)
-        tight[i] = box + np.array([x0, y0, x0, y0]) if box.any() else 0
-        parts.append(full[box[1] : box[3], box[0] : box[2]].ravel())
-    return tight, np.cumsum([len(part) for part in parts]).astype(np.int64), np.concatenate(parts)
-
-
 def nms(boxes, iou_thresh):
     kept = []
     for i in range(len(boxes)):

@@ -18,8 +18,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from samcolloid_edge.engine import group, kernels_measure
 from samcolloid_edge.engine.group import affinity, group_by_model, group_published
+from samcolloid_edge.engine.ragged import Patches
 from samcolloid_edge.engine.settings import Particle
-from samcolloid_edge.engine.types import Patches
 from samcolloid_edge.models.errors import SettingsError
 
 Array = NDArray[Any]

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from patch_builders import smooth, whole
 from samcolloid_edge.engine import kernels, masks
-from samcolloid_edge.engine.types import Patches
+from samcolloid_edge.engine.ragged import Patches
+from samcolloid_edge.engine.types import Area
 
 SEED = st.integers(0, 2**32 - 1)
 
@@ -72,12 +73,13 @@ def test_small_regions_are_removed_as_sam_does(seed, min_area):
     layers[:, [0, -1]] = layers[:, :, [0, -1]] = -1
     inside = [layer > 0 for layer in layers if (layer > 0).any()]
     before = patches([[30, 10, 54, 30]] * 5, lambda i, _h, _w: layers[i])
-    after = masks.remove_small_regions(before, min_area)
+    after, changed = masks.remove_small_regions(before, min_area, Area(0, 0, 120, 140))
     assert len(inside) == len(after) == 5
     for i in range(5):
         wide = np.pad(inside[i], 40)
-        expected, _ = remove_small_regions(wide, min_area, "holes")
-        expected, _ = remove_small_regions(expected, min_area, "islands")
+        expected, filled = remove_small_regions(wide, min_area, "holes")
+        expected, removed = remove_small_regions(expected, min_area, "islands")
+        assert changed[i] == (filled or removed)
         got = whole(after, i, (120, 140)) > 0
         assert np.array_equal(got[10:30, 30:54], expected[40:-40, 40:-40])
         # The padded mask begins 10 px right of and 30 px below where it would in the image.
@@ -86,21 +88,37 @@ def test_small_regions_are_removed_as_sam_does(seed, min_area):
         assert np.array_equal(whole(after, i, (120, 140))[10:30, 30:54][same], layers[i][same])
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_edge_of_the_area_closes_holes_as_sams_image_does(seed):
+    from segment_anything.utils.amg import remove_small_regions
+
+    layers = smooth(np.random.default_rng(seed), 4, 20, 24)
+    before = patches([[5, 7, 29, 27]] * 4, lambda i, _h, _w: layers[i])
+    after, changed = masks.remove_small_regions(before, 40, Area(7, 5, 27, 29))
+    for i in range(4):
+        expected, filled = remove_small_regions(layers[i] > 0, 40, "holes")
+        expected, removed = remove_small_regions(expected, 40, "islands")
+        assert np.array_equal(whole(after, i, (30, 40))[7:27, 5:29] > 0, expected)
+        assert changed[i] == (filled or removed)
+
+
 def test_nothing_is_removed_below_one_pixel():
     before = some_patches(np.random.default_rng(0), 3)
-    assert masks.remove_small_regions(before, 0) is before
+    after, changed = masks.remove_small_regions(before, 0, Area(0, 0, 200, 200))
+    assert np.array_equal(after.logits, before.logits)
+    assert not changed.any()
 
 
 @pytest.mark.usefixtures("loops")
 def test_take_and_concatenate_put_patches_together_again():
     found = some_patches(np.random.default_rng(3), 7)
     chosen = np.array([2, 0]), np.arange(7) > 3, np.array([], int)
-    joined = masks.concatenate([masks.take(found, index) for index in chosen])
+    joined = Patches.concatenate([found[index] for index in chosen])
     for k, i in enumerate([2, 0, 4, 5, 6]):
         assert joined.boxes[k].tolist() == found.boxes[i].tolist()
         assert np.array_equal(joined.patch(k), found.patch(i))
         assert joined.iou[k] == found.iou[i]
-    assert len(masks.concatenate([])) == 0
+    assert len(Patches.concatenate([])) == 0
 
 
 @pytest.mark.usefixtures("loops")

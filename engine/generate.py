@@ -1,0 +1,196 @@
+"""Segment everything in one tile, as SAM's automatic mask generator does it step by step; then each lobe's particle.
+
+The schedule says which points of the grids are decoded; all the rest is one line of code for both.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from . import masks, preprocess, prompt, schedule, select, upsample
+from .decode import channels, decode, scores
+from .encode import encode
+from .preprocess import Grey
+from .ragged import Clips, Patches
+from .session import Session
+from .settings import Settings
+from .types import F32, I64, Area, Bool, Candidates, Embedding, Frame, Role
+
+SPACING: Final = 1.2
+"""Grid spacing ÷ smallest radius sought: a disc of that radius always holds a point of the grid."""
+PARTICLE_IOU: Final = 0.1
+"""Lowest predicted IoU at which a particle mask still counts as evidence, 0–1."""
+STABILITY_MARGIN: Final = 0.15
+"""A mask whose low-resolution stability lies further below the threshold is not upsampled to be sure of it."""
+_INCLUSIVE: Final = np.array([0, 0, 1, 1], np.int32)
+"""Ours are half-open boxes, SAM's end at the last pixel: what NMS and the edge filter compare."""
+
+Progress = Callable[[float], None]
+"""Called with the share of the tile that is done, 0–1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one tile gave."""
+
+    lobes: Patches
+    """Masks as SAM's generator returns them: good, and no two of them with nearly the same box; they may overlap."""
+    particles: Patches
+    """Particle masks, each asked for at the prompt of a lobe."""
+    lobe_of_particle: I64
+    """(K,) index into ``lobes``."""
+    prompts: int
+    """Points whose masks were asked for."""
+
+    def __getitem__(self, kept: I64) -> Found:
+        """Only the lobes ``kept``, in that order, with their particles."""
+        place = np.full(len(self.lobes), -1, np.int64)
+        place[kept] = np.arange(len(kept))
+        index = place[self.lobe_of_particle]
+        return replace(self, lobes=self.lobes[kept], particles=self.particles[index >= 0],
+                       lobe_of_particle=index[index >= 0])  # fmt: skip
+
+
+NOTHING: Final = Found(Patches.empty(), Patches.empty(), np.zeros(0, np.int64), 0)
+
+
+def generate(session: Session, grey: Grey, tile: Area, area: Area, zoom: float, settings: Settings,
+             timings: dict[str, float], progress: Progress = lambda _: None) -> Found:  # fmt: skip
+    """All masks of one ``tile`` of the analysed ``area``, at ``zoom`` model px per px, and in its crops.
+
+    Adds seconds to ``timings``: "encode", and "decode" with all that is done to the masks.
+    """
+    if np.ptp(grey.pixels[tile.slices]) == 0:
+        # Networks divide by the contrast they find, and see shapes in what is left where there is none.
+        return NOTHING
+    frames = preprocess.frames(tile, session.card, zoom, settings)
+    found = []
+    for i, (frame, layer) in enumerate(frames):
+        start = time.perf_counter()
+        embedding = encode(session, grey, frame)
+        encoded = time.perf_counter()
+        crop = _Crop(session, embedding, area, settings)
+        crop.prompt(*_lattice(frame, layer, session, settings), grey)
+        found.append(crop.found())
+        timings["encode"] = timings.get("encode", 0.0) + encoded - start
+        timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - encoded
+        progress((i + 1) / len(frames))
+    merged = _merged(found, [frame.area for frame, _ in frames], settings)
+    return _without_small_regions(merged, area, settings)
+
+
+def _lattice(frame: Frame, layer: int, session: Session, settings: Settings) -> tuple[F32, tuple[int, int]]:
+    """Points (N, 2), (x, y), image px, row by row, and (rows, columns)."""
+    if settings.points_per_side is None:
+        radius = settings.min_radius or session.card.smallest_radius / frame.scale[0]
+        return prompt.spaced_grid(frame.area, SPACING * radius)
+    # SAM's: the grid is thinned by a factor to the power of the crop layer.
+    side = max(1, int(settings.points_per_side / settings.crop_n_points_downscale_factor**layer))
+    return prompt.grid(frame.area, side), (side, side)
+
+
+class _Crop:
+    """The masks of one crop as they gather."""
+
+    def __init__(self, session: Session, embedding: Embedding, area: Area, settings: Settings) -> None:
+        self.session, self.embedding, self.area, self.settings = session, embedding, area, settings
+        self.frame, self.stride = embedding.frame, session.card.mask_stride
+        self.good = Clips.empty()
+        self.asked = np.empty((0, 2), np.float32)
+
+    def prompt(self, points: F32, lattice: tuple[int, int], grey: Grey) -> None:
+        """Ask the points of a lattice that the schedule wants."""
+        if self.settings.schedule == "exact":
+            self.ask(points)
+        elif self.session.card.window is not None:
+            best = scores(self.session, self.embedding, points, Role.LOBE)
+            schedule.best_first(best, lattice, self.settings.pred_iou_thresh, lambda i: self.ask(points[i]),
+                                lambda i: self.held(points[i]))  # fmt: skip
+        else:
+            corner = np.array([self.frame.area.col0, self.frame.area.row0], np.float32)
+            spacing = max(side / n for side, n in zip(self.frame.area.shape, lattice, strict=True))
+            structure = schedule.structured(grey.of(self.frame.area), points - corner, spacing)
+            schedule.coarse_to_fine(points, lattice, structure, lambda i: self.ask(points[i]),
+                                    lambda i: self.held(points[i]))  # fmt: skip
+
+    def ask(self, points: F32) -> int:
+        """Decode lobes at (N, 2) points, (x, y), image px, and keep the good ones; gives how many there were."""
+        self.asked = np.concatenate([self.asked, points])
+        settings = self.settings
+        parts = [self.good]
+        for candidates in decode(self.session, self.embedding, points, Role.LOBE, settings.pred_iou_thresh,
+                                 settings.stability_score_offset):  # fmt: skip
+            parts.append(self._good(candidates))
+        before, self.good = len(self.good), Clips.concatenate(parts)
+        return len(self.good) - before
+
+    def _good(self, candidates: Candidates) -> Clips:
+        settings = self.settings
+        likely = candidates[select.good(candidates, settings, STABILITY_MARGIN)]
+        clips, _ = upsample.clip(likely, self.frame, self.stride, self.frame.area, settings.stability_score_offset)
+        stable: Bool = clips.stability >= np.float32(settings.stability_score_thresh)
+        return clips[stable]
+
+    def held(self, points: F32) -> Bool:
+        """(N,) bool: the point lies in a good lobe, or in a mask whose points have shown no smaller one in it."""
+        good = self.good[self._best(self.good)]
+        holder = upsample.holders(good, self.frame, self.stride, points)
+        if Role.UNKNOWN not in good.role:
+            return holder >= 0
+        shown = upsample.holders(good, self.frame, self.stride, self.asked)
+        finished = np.bincount(shown[shown >= 0], minlength=len(good)) >= schedule.SHOWN
+        held: Bool = (holder >= 0) & np.append(finished, False)[holder]
+        return held
+
+    def found(self) -> Found:
+        """The masks that live in this crop, and their particles."""
+        uncut = self.good[~select.cut_by_tile(self.good.boxes - _INCLUSIVE, self.frame.area, self.area)]
+        lobes = upsample.patches(uncut[self._best(uncut)], self.frame, self.stride)
+        return Found(lobes, *self._particles_at(lobes.points), len(self.asked))
+
+    def _best(self, clips: Clips) -> I64:
+        return select.nms(clips.boxes - _INCLUSIVE, clips.iou, self.settings.box_nms_thresh)
+
+    def _particles_at(self, points: F32) -> tuple[Patches, I64]:
+        """Particle masks at the prompts of the lobes, and the lobe each belongs to."""
+        if not channels(self.session, Role.PARTICLE):
+            return Patches.empty(), np.zeros(0, np.int64)
+        lobe_at = {tuple(p): i for i, p in enumerate(self.frame.to_model(points).tolist())}
+        parts, lobes = [], [np.zeros(0, np.int64)]
+        for candidates in decode(self.session, self.embedding, points, Role.PARTICLE, PARTICLE_IOU, 1.0):
+            clips, _ = upsample.clip(candidates, self.frame, self.stride, self.frame.area, 1.0)
+            parts.append(upsample.patches(clips, self.frame, self.stride))
+            lobes.append(np.array([lobe_at[tuple(p)] for p in clips.points.tolist()], np.int64))
+        return Patches.concatenate(parts), np.concatenate(lobes)
+
+
+def _merged(found: list[Found], crops: list[Area], settings: Settings) -> Found:
+    """All crops in one. Of a mask found in several the one of the smaller crop is kept, then of the earlier."""
+    if len(found) == 1:
+        return found[0]
+    counts = [len(f.lobes) for f in found]
+    starts = np.cumsum([0, *counts])
+    merged = Found(
+        Patches.concatenate([f.lobes for f in found]),
+        Patches.concatenate([f.particles for f in found]),
+        np.concatenate([f.lobe_of_particle + start for f, start in zip(found, starts, strict=False)]),
+        sum(f.prompts for f in found),
+    )
+    smallness = np.repeat([1 / np.float32(crop.shape[0] * crop.shape[1]) for crop in crops], counts)
+    return merged[select.nms(merged.lobes.boxes - _INCLUSIVE, smallness, settings.crop_nms_thresh)]
+
+
+def _without_small_regions(found: Found, area: Area, settings: Settings) -> Found:
+    """Small holes and islands go; of masks that then have nearly the same box the unchanged one is kept."""
+    least = settings.min_mask_region_area
+    if least == 0 or len(found.lobes) == 0:
+        return found
+    cleaned, changed = masks.remove_small_regions(found.lobes, least, area)
+    kept = select.nms(cleaned.boxes - _INCLUSIVE, (~changed).astype(np.float32),
+                      max(settings.box_nms_thresh, settings.crop_nms_thresh))  # fmt: skip
+    return replace(found, lobes=cleaned)[kept]

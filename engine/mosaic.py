@@ -1,0 +1,113 @@
+"""Tiles → one label image: each lobe once and whole, whichever tiles saw it.
+
+Only the label image is as large as the micrograph. Of a tile there remain the scores of its lobes, one pixel of each,
+and how strongly they hang together; by that pixel a lobe that two tiles saw is known to be one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from . import group, kernels, masks
+from .generate import Found
+from .preprocess import Tile
+from .types import F32, I32, I64, Area, Bool
+
+MARGIN: Final = 8
+"""How far from its core a tile still places lobes, px: two tiles may differ that much about a lobe's middle."""
+
+
+class Whole(NamedTuple):
+    """All tiles together."""
+
+    labels: I32
+    """(H, W): 0 is background, lobe i is label i + 1."""
+    iou: F32
+    """(N,) predicted IoU of the lobes, 0–1."""
+    stability: F32
+    """(N,) their stability scores, 0–1."""
+    pairs: I32
+    """(M, 2) lobes that the model holds to be of one particle, i < j; see ``group.affinity``."""
+    weight: F32
+    """(M,) how strongly, 0–1."""
+    cut: int
+    """Pixels that went to the background, as they no longer hung together with the rest of their lobe."""
+
+
+def disjoint(found: Found, tile: Area, max_overlap: float) -> tuple[I32, Found, int]:
+    """A tile's lobes without overlap: labels (h, w), the lobes that are left, in px of the tile, and pixels cut.
+
+    Lobe i of those left is label i + 1; the best come first. See ``masks.resolve``.
+    """
+    corner = np.array([tile.col0, tile.row0] * 2, np.int32)
+    found = replace(found, lobes=replace(found.lobes, boxes=found.lobes.boxes - corner),
+                    particles=replace(found.particles, boxes=found.particles.boxes - corner))  # fmt: skip
+    order = np.argsort(-found.lobes.iou, kind="stable")
+    resolved = masks.resolve(found.lobes, order, tile.shape, max_overlap)
+    return resolved.labels, found[resolved.kept], resolved.cut
+
+
+class Mosaic:
+    """The label image of a micrograph as tiles are added to it, in any order; earlier ones keep their pixels."""
+
+    def __init__(self, shape: tuple[int, int], max_overlap: float) -> None:
+        self.labels = np.zeros(shape, np.int32)
+        self.max_overlap = max_overlap
+        self.cut = 0
+        self._scores: list[tuple[F32, F32]] = []
+        self._n = 0
+        self._links: list[tuple[I64, F32]] = []
+        """Of each link the pixel of one lobe and of the other, flat in the image; and its weight."""
+
+    def add(self, tile: Tile, found: Found) -> None:
+        """Make a tile's lobes disjoint, and place those whose middle lies in its core and is not taken yet."""
+        area = tile.area
+        labels, kept, cut = disjoint(found, area, self.max_overlap)
+        self.cut += cut
+        if len(kept.lobes) == 0:
+            return
+        column, row = masks.deepest_points(labels).astype(np.int64).T
+        middle = (row + area.row0) * self.labels.shape[1] + column + area.col0
+        core = tile.core
+        ours = (abs(row + area.row0 + 0.5 - (core.row0 + core.row1) / 2) < core.shape[0] / 2 + MARGIN) & (
+            abs(column + area.col0 + 0.5 - (core.col0 + core.col1) / 2) < core.shape[1] / 2 + MARGIN
+        )
+        pairs, weight = group.affinity(labels, kept.particles, kept.lobe_of_particle)
+        linked = ours[pairs].any(1)
+        self._links.append((middle[pairs[linked]], weight[linked]))
+        self._place(area, labels, ours, kept.lobes.iou, kept.lobes.stability)
+
+    def _place(self, area: Area, labels: I32, ours: Bool, iou: F32, stability: F32) -> None:
+        """Give the free pixels of a tile to its lobes that are ours."""
+        whole = self.labels[area.slices]
+        n = len(iou)
+        free = np.where(whole == 0, labels, 0)
+        before, after = (np.bincount(part.ravel(), minlength=n + 1)[1:] for part in (labels, free))
+        placed = ours & (before - after <= self.max_overlap * before)
+        free *= np.append(False, placed)[free]
+        parts = kernels.largest_parts(np.ascontiguousarray(free), n)
+        self.cut += int(np.count_nonzero(free) - np.count_nonzero(parts))
+        present = np.flatnonzero(np.bincount(parts.ravel(), minlength=n + 1)[1:])
+        number = np.zeros(n + 1, np.int32)
+        number[1 + present] = self._n + 1 + np.arange(len(present), dtype=np.int32)
+        whole += number[parts]
+        self._n += len(present)
+        self._scores.append((iou[present], stability[present]))
+
+    def finish(self) -> Whole:
+        """What all tiles gave together."""
+        none = np.empty(0, np.float32)
+        iou, stability = (np.concatenate([none, *(s[k] for s in self._scores)]) for k in (0, 1))
+        links = np.concatenate([np.empty((0, 2), np.int64), *(pixels for pixels, _ in self._links)])
+        weight = np.concatenate([none, *(w for _, w in self._links)])
+        lobes = np.sort(self.labels.ravel()[links].astype(np.int64) - 1, axis=1)
+        real = (lobes[:, 0] >= 0) & (lobes[:, 0] < lobes[:, 1])
+        # Where two tiles saw a pair, the stronger link counts.
+        key, where = np.unique(lobes[real, 0] * self._n + lobes[real, 1], return_inverse=True)
+        strongest = np.zeros(len(key), np.float32)
+        np.maximum.at(strongest, where, weight[real])
+        pairs = np.stack(np.divmod(key, max(self._n, 1)), axis=1).astype(np.int32)
+        return Whole(self.labels, iou, stability, pairs, strongest, self.cut)

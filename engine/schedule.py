@@ -1,0 +1,78 @@
+"""Which points of a grid are asked, and in what order: all of them, or those that can still tell something new.
+
+The adaptive orders give what all points give (``benchmarks/speed.py`` compares them) for a fraction of the prompts:
+
+- A windowed model tells the predicted IoU of a prompt for a small part of what its mask costs. All points are scored,
+  and masks are asked for best first: the best prompt of a lobe is the one that non-maximum suppression keeps of them
+  all, so the points that its mask holds need not be decoded.
+- Other models pay nearly all before they know a score. A coarse lattice comes first, finer ones between it: only where
+  no finished mask holds the point, and only where the micrograph has structure that a particle could be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .prompt import waves
+from .types import F32, I64, U8, Bool
+
+PEAKS: Final = (17, 9, 5, 3)
+"""Sides of the squares, in grid steps, in which the best point is asked first; the last again and again."""
+FLAT: Final = 2.0
+"""Local contrast ÷ that of the flattest tenth of a tile, below which there is nothing to find."""
+FLATTEST: Final = 0.1
+LEAST_CONTRAST: Final = 1.0
+"""Grey levels of 8 bit; below it nothing is seen anyway."""
+SHOWN: Final = 2
+"""Points decoded inside a mask without roles after which it is held to have no smaller mask inside."""
+
+Ask = Callable[[NDArray[np.bool_] | I64], int]
+"""Decode the points of an index; gives how many good masks came of it."""
+Held = Callable[[I64], Bool]
+"""Which points of an index lie in a mask that makes asking them idle."""
+
+
+def best_first(scores: F32, lattice: tuple[int, int], threshold: float, ask: Ask, held: Held) -> None:
+    """Ask the points of a lattice (rows, columns) whose (N,) score exceeds a threshold, best of their square first."""
+    waiting = scores > np.float32(threshold)
+    turn = 0
+    while waiting.any():
+        side = PEAKS[min(turn, len(PEAKS) - 1)]
+        field = np.where(waiting, scores, 0).astype(np.float32)
+        highest = cv2.dilate(field.reshape(lattice), np.ones((side, side), np.uint8)).ravel()
+        peaks = waiting & (field == highest)
+        ask(np.flatnonzero(peaks))
+        waiting &= ~peaks
+        left = np.flatnonzero(waiting)
+        waiting[left] = ~held(left)
+        turn += 1
+
+
+def coarse_to_fine(points: F32, lattice: tuple[int, int], structure: Bool, ask: Ask, held: Held) -> None:
+    """Ask a lattice (rows, columns) of (N, 2) points wave by wave; ``structure`` (N,) tells where finer ones may go."""
+    for turn, wave in enumerate(waves(*lattice)):
+        chosen = wave if turn == 0 else wave[structure[wave]]
+        chosen = chosen[~held(chosen)]
+        found = ask(chosen) if len(chosen) else 0
+        if turn > 0 and found == 0:
+            break
+
+
+def structured(grey: U8, points: F32, spacing: float) -> Bool:
+    """(N,) bool: near (N, 2) points, (x, y), px of a tile (H, W) uint8, there is more contrast than substrate has.
+
+    ``spacing`` is that of the points, px: a point answers for the square of twice that side around it.
+    """
+    side = max(3, 2 * round(spacing) + 1)
+    smooth = cv2.GaussianBlur(grey, (0, 0), 1.5).astype(np.float32)
+    mean = cv2.blur(smooth, (side, side))
+    spread = np.sqrt(np.maximum(cv2.blur(smooth * smooth, (side, side)) - mean * mean, 0))
+    flat = max(FLAT * float(np.quantile(spread, FLATTEST)), LEAST_CONTRAST)
+    height, width = grey.shape
+    x, y = np.rint(points).astype(np.int64).T
+    return np.asarray(spread[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)] > flat)
