@@ -7,11 +7,12 @@ the analysis already.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
+from ..models.card import ModelCard
 from . import preprocess
 from .generate import Found, generate
 from .mosaic import disjoint
@@ -59,6 +60,7 @@ class Zoom:
 @dataclass(frozen=True, slots=True)
 class _Look:
     zoom: float
+    prompts: int
     found: dict[Area, Found]
     radii: F32
     """Of the lobes, px of the file."""
@@ -108,7 +110,8 @@ def choose(session: Session, grey: Grey, area: Area, settings: Settings, timings
     sure = looks[0].share >= FULL and looks[0].iou >= SURE and least <= looks[0].radius <= most
     if several or not sure:
         side = max(area.shape) * usual
-        looks += [look(usual * step) for step in COARSER if side * step >= SMALLEST_LOOK]
+        if card.largest_radius:
+            looks += [look(usual * step) for step in COARSER if side * step >= SMALLEST_LOOK]
         if not sure:
             looks.append(look(usual * FINER[0]))
         if max(seen.weight for seen in looks) < HARDLY:
@@ -118,13 +121,12 @@ def choose(session: Session, grey: Grey, area: Area, settings: Settings, timings
         return Zoom(usual, "the model's usual one, as no lobe was seen", looks[0].found, _prompts(looks[1:]))
     value = float(min(max(usual, usual * least / best.radius), usual * most / best.radius, MOST * usual))
     source = f"lobes of {best.radius:.3g} px median radius were seen"
-    same = [seen for seen in looks if seen.zoom == value]
-    others = [seen for seen in looks if seen.zoom != value]
-    return Zoom(value, source, same[0].found if same else {}, _prompts(others))
+    kept = [seen for seen in looks if seen.zoom == value and seen.found]
+    return Zoom(value, source, kept[0].found if kept else {}, _prompts([seen for seen in looks if seen not in kept]))
 
 
 def _prompts(looks: list[_Look]) -> int:
-    return sum(found.prompts for seen in looks for found in seen.found.values())
+    return sum(seen.prompts for seen in looks)
 
 
 def _look(
@@ -134,10 +136,24 @@ def _look(
     chosen = sorted({round(x) for x in np.linspace(0, len(tiles) - 1, TILES + 2)[1:-1]}) if len(tiles) > 1 else [0]
     found, none = {}, np.empty(0, np.float32)
     radii, ious, pixels = [none], [none], 0
+    coarse = zoom < preprocess.usual_zoom(area, session.card)
     for tile in (tiles[i].area for i in chosen):
-        found[tile] = generate(session, grey, tile, area, zoom, settings, timings)
-        labels, kept, _ = disjoint(found[tile], tile, settings.max_overlap)
-        radii.append(np.sqrt(np.bincount(labels.ravel(), minlength=1)[1:] / np.pi).astype(np.float32))
+        # A coarse look needs no masks at the pixels of the file: it takes the shrunken tile for a micrograph.
+        seen, place, whole = _shrunken(grey, tile, session.card, zoom, settings) if coarse else (grey, tile, area)
+        found[tile] = generate(session, seen, place, whole, 1.0 if coarse else zoom, settings, timings)
+        labels, kept, _ = disjoint(found[tile], place, settings.max_overlap)
+        sizes = np.bincount(labels.ravel(), minlength=1)[1:] / (zoom**2 if coarse else 1)
+        radii.append(np.sqrt(sizes / np.pi).astype(np.float32))
         ious.append(kept.lobes.iou)
         pixels += tile.shape[0] * tile.shape[1]
-    return _Look(zoom, found, np.concatenate(radii), np.concatenate(ious), pixels, settings.pred_iou_thresh)
+    prompts = sum(each.prompts for each in found.values())
+    if coarse:
+        found = {}
+    return _Look(zoom, prompts, found, np.concatenate(radii), np.concatenate(ious), pixels, settings.pred_iou_thresh)
+
+
+def _shrunken(grey: Grey, tile: Area, card: ModelCard, zoom: float, settings: Settings) -> tuple[Grey, Area, Area]:
+    """A tile at the model's scale as a micrograph; its area, twice: nothing of it is cut off by the tile."""
+    ((frame, _),) = preprocess.frames(tile, card, zoom, replace(settings, crop_n_layers=0))
+    area = Area(0, 0, *frame.model_shape)
+    return Grey(preprocess.model_input(grey, frame)[..., 0]), area, area
