@@ -36,18 +36,18 @@ FIRST_BAR: Final = 2.0
 
 
 def in_own_process(
-    image: Path, model: Path | None, threads: int, caches: Path | None
+    image: Path, model: Path | None, threads: int, caches: Path | None, *more: str
 ) -> tuple[float, dict[str, float]]:
     """Wall seconds of a fresh interpreter that analyses one micrograph, and what it printed of itself.
 
-    With ``caches`` every compile cache is looked for in that folder, empty at first.
+    With ``caches`` every compile cache is looked for in that folder, empty at first. ``more`` goes to its command line.
     """
     environment = dict(os.environ)
     if caches is not None:
         environment["NUMBA_CACHE_DIR"] = str(caches)
     script = Path(__file__).resolve().with_name("one_analysis.py")
     command = [sys.executable, str(script), str(image), "--threads", str(threads)]
-    command += ["--model", str(model)] if model else []
+    command += [*(["--model", str(model)] if model else []), *more]
     start = time.perf_counter()
     finished = subprocess.run(
         command, env=environment, capture_output=True, text=True, encoding="utf-8", check=False

@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("image", type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--settings", type=Path, help="TOML")
     parser.add_argument("--points-per-side", type=int, help="a grid of prompts, all of which pass the IoU gate")
     options = parser.parse_args()
 
@@ -49,10 +50,17 @@ def main() -> None:
     loaded = time.perf_counter()
     grid = options.points_per_side
     settings = Settings() if grid is None else Settings(points_per_side=grid, pred_iou_thresh=0.0)
+    if options.settings is not None:
+        settings = Settings.from_toml(options.settings)
     result = segmenter.analyze(options.image, settings=settings)
     done = time.perf_counter()
     seconds = {"import": imported - start, "load": loaded - imported, "analyze": done - loaded}
-    print(json.dumps({**seconds, "peak": peak_memory(), "lobes": result.lobes.n_rows}))
+    peak = peak_memory()
+    pixels = result.micrograph.pixels
+    columns = [*result.lobes.values(), *result.sets.values()]
+    # The input, a label image of 32 bit, and the tables.
+    held = (pixels.nbytes + 4 * pixels.size + sum(column.nbytes for column in columns)) / 1e6
+    print(json.dumps({**seconds, "peak": peak, "held": held, "lobes": result.lobes.n_rows}))
 
 
 if __name__ == "__main__":

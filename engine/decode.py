@@ -17,7 +17,9 @@ BATCH_CELLS: Final = 131072
 """Mask cells decoded in one call: bounds the memory of a batch whatever the window."""
 FULL_BATCH: Final = 16
 """Prompts in one call of a model without windows: SAM's decoder takes about 35 MB for each that passes the gate."""
-SCORED_BATCH: Final = 4096
+WINDOW_STEP: Final = 16
+"""Mask cells by which first windows differ: points are decoded together where theirs are the same."""
+SCORED_BATCH: Final = 8192
 """Prompts in one call that asks for predicted IoU alone."""
 NO_MASK: Final = 2.0
 """A gate that no predicted IoU reaches."""
@@ -45,28 +47,37 @@ def decode(
     role: Role,
     iou_threshold: float,
     stability_offset: float,
+    expected: F32 | None = None,
 ) -> Iterator[Candidates]:
     """Masks of one role for (N, 2) points, (x, y), image px, batch by batch.
 
     Gives those of prompts whose predicted IoU reaches the threshold. Where a window cuts a mask, the prompt is
-    asked again with a window twice as large, until the mask is whole or the window is the tile.
+    asked again with a window twice as large, until the mask is whole or the window is the tile. ``expected`` (N,),
+    image px, is how wide the window of each point is at first; without it the card's.
     """
-    waiting = embedding.frame.to_model(points)
-    window = session.card.window
-    if window and role is not Role.LOBE:
-        window *= 2
     chosen = channels(session, role)
-    while len(waiting) and chosen:
-        size = FULL_BATCH if window is None else max(1, BATCH_CELLS // window**2)
-        again = []
-        for start in range(0, len(waiting), size):
-            batch = waiting[start : start + size]
+    waiting = _by_window(session, embedding, points, expected) if chosen else {}
+    while waiting:
+        window = min(waiting)
+        prompts = np.unique(np.concatenate(waiting.pop(window)), axis=0) if window else waiting.pop(window)[0]
+        size = max(1, BATCH_CELLS // window**2) if window else FULL_BATCH
+        for start in range(0, len(prompts), size):
+            batch = prompts[start : start + size]
             candidates, cut = _batch(session, embedding, batch, chosen, iou_threshold, stability_offset, window)
-            again.append(candidates.points[cut])
+            if cut.any():
+                waiting.setdefault(2 * window, []).append(candidates.points[cut])
             if not cut.all():
                 yield candidates[~cut]
-        waiting = np.unique(np.concatenate(again), axis=0)
-        window = None if window is None else window * 2
+
+
+def _by_window(session: Session, embedding: Embedding, points: F32, expected: F32 | None) -> dict[int, list[F32]]:
+    """Points in model px by the side of their first window, mask cells; 0 where the model has no windows."""
+    prompts, usual = embedding.frame.to_model(points), session.card.window or 0
+    if usual == 0 or expected is None or len(points) == 0:
+        return {usual: [prompts]}
+    cells = expected * max(embedding.frame.scale) / session.card.mask_stride
+    sides = np.maximum(1, np.ceil(cells / WINDOW_STEP)).astype(int) * WINDOW_STEP
+    return {side: [prompts[sides == side]] for side in np.unique(sides).tolist()}
 
 
 def scores(session: Session, embedding: Embedding, points: F32, role: Role) -> F32:
@@ -75,12 +86,12 @@ def scores(session: Session, embedding: Embedding, points: F32, role: Role) -> F
     waiting = embedding.frame.to_model(points)
     parts = [np.empty(0, np.float32)]
     for start in range(0, len(waiting), SCORED_BATCH):
-        inputs = _inputs(embedding, waiting[start : start + SCORED_BATCH], NO_MASK, session.card.window)
+        inputs = _inputs(embedding, waiting[start : start + SCORED_BATCH], NO_MASK, session.card.window or 0)
         parts.append(session.decode(inputs)["iou_predictions"][:, chosen].max(1))
     return np.concatenate(parts)
 
 
-def _inputs(embedding: Embedding, points: F32, iou_threshold: float, window: int | None) -> dict[str, NDArray[Any]]:
+def _inputs(embedding: Embedding, points: F32, iou_threshold: float, window: int) -> dict[str, NDArray[Any]]:
     """What the decoder takes for (N, 2) points, (x, y), model px."""
     # SAM pads prompts without a box by the point (0, 0) with label −1.
     coords = np.stack([points, np.zeros_like(points)], 1)
@@ -91,11 +102,11 @@ def _inputs(embedding: Embedding, points: F32, iou_threshold: float, window: int
         "point_labels": labels,
         "iou_threshold": np.array(iou_threshold, np.float32),
     }
-    return inputs if window is None else inputs | {WINDOW: np.array(window, np.int64)}
+    return inputs | {WINDOW: np.array(window, np.int64)} if window else inputs
 
 
 def _batch(session: Session, embedding: Embedding, points: F32, chosen: list[int], iou_threshold: float,
-           stability_offset: float, window: int | None) -> tuple[Candidates, Bool]:  # fmt: skip
+           stability_offset: float, window: int) -> tuple[Candidates, Bool]:  # fmt: skip
     """Candidates of one call, and which of them their window cuts."""
     found = session.decode(_inputs(embedding, points, iou_threshold, window))
     index = found["prompt_index"]
@@ -112,7 +123,7 @@ def _batch(session: Session, embedding: Embedding, points: F32, chosen: list[int
         stability=masks.stability(logits, stability_offset),
         role=np.array([ROLES[session.card.masks[i]] for i in chosen], np.uint8)[channel],
     )
-    if window is None:
+    if window == 0:
         return candidates, np.zeros(len(candidates), bool)
     height, width = (-(-side // session.card.mask_stride) for side in embedding.frame.model_shape)
     return candidates, masks.cut_by_window(candidates, (height, width))

@@ -25,6 +25,10 @@ SPACING: Final = 1.2
 """Grid spacing ÷ smallest radius sought: a disc of that radius always holds a point of the grid."""
 PARTICLE_IOU: Final = 0.1
 """Lowest predicted IoU at which a particle mask still counts as evidence, 0–1."""
+PARTICLE_SIZE: Final = 3.2
+"""Side of the window in which a lobe's particle is looked for first, ÷ the longer side of the lobe's box."""
+EXACT_WINDOW: Final = 1.5
+"""First windows of the exact schedule ÷ the card's: they hold far islands, which SAM counts in."""
 STABILITY_MARGIN: Final = 0.15
 """A mask whose low-resolution stability lies further below the threshold is not upsampled to be sure of it."""
 _INCLUSIVE: Final = np.array([0, 0, 1, 1], np.int32)
@@ -108,8 +112,8 @@ class _Crop:
         if self.settings.schedule == "exact":
             self.ask(points)
         elif self.session.card.window is not None:
-            best = scores(self.session, self.embedding, points, Role.LOBE)
-            schedule.best_first(best, lattice, self.settings.pred_iou_thresh, lambda i: self.ask(points[i]),
+            schedule.best_first(lambda i: scores(self.session, self.embedding, points[i], Role.LOBE), lattice,
+                                self.settings.pred_iou_thresh, lambda i: self.ask(points[i]),
                                 lambda i: self.held(points[i]))  # fmt: skip
         else:
             corner = np.array([self.frame.area.col0, self.frame.area.row0], np.float32)
@@ -124,10 +128,17 @@ class _Crop:
         settings = self.settings
         parts = [self.good]
         for candidates in decode(self.session, self.embedding, points, Role.LOBE, settings.pred_iou_thresh,
-                                 settings.stability_score_offset):  # fmt: skip
+                                 settings.stability_score_offset, self._windows(len(points))):  # fmt: skip
             parts.append(self._good(candidates))
         before, self.good = len(self.good), Clips.concatenate(parts)
         return len(self.good) - before
+
+    def _windows(self, n: int) -> F32 | None:
+        """(N,) sides of the first windows, image px, where they are not to be the card's."""
+        if self.settings.schedule == "adaptive" or self.session.card.window is None:
+            return None
+        side = EXACT_WINDOW * self.session.card.window * self.stride / max(self.frame.scale)
+        return np.full(n, side, np.float32)
 
     def _good(self, candidates: Candidates) -> Clips:
         settings = self.settings
@@ -151,22 +162,24 @@ class _Crop:
         """The masks that live in this crop, and their particles."""
         uncut = self.good[~select.cut_by_tile(self.good.boxes - _INCLUSIVE, self.frame.area, self.area)]
         lobes = upsample.patches(uncut[self._best(uncut)], self.frame, self.stride)
-        return Found(lobes, *self._particles_at(lobes.points), len(self.asked))
+        return Found(lobes, *self._particles_of(lobes), len(self.asked))
 
     def _best(self, clips: Clips) -> I64:
         return select.nms(clips.boxes - _INCLUSIVE, clips.iou, self.settings.box_nms_thresh)
 
-    def _particles_at(self, points: F32) -> tuple[Patches, I64]:
+    def _particles_of(self, lobes: Patches) -> tuple[Patches, I64]:
         """Particle masks at the prompts of the lobes, and the lobe each belongs to."""
         if not channels(self.session, Role.PARTICLE):
             return Patches.empty(), np.zeros(0, np.int64)
-        lobe_at = {tuple(p): i for i, p in enumerate(self.frame.to_model(points).tolist())}
-        parts, lobes = [], [np.zeros(0, np.int64)]
-        for candidates in decode(self.session, self.embedding, points, Role.PARTICLE, PARTICLE_IOU, 1.0):
+        lobe_at = {tuple(p): i for i, p in enumerate(self.frame.to_model(lobes.points).tolist())}
+        expected = PARTICLE_SIZE * (lobes.boxes[:, 2:] - lobes.boxes[:, :2]).max(1).astype(np.float32)
+        parts, owners = [], [np.zeros(0, np.int64)]
+        for candidates in decode(self.session, self.embedding, lobes.points, Role.PARTICLE, PARTICLE_IOU, 1.0,
+                                 expected):  # fmt: skip
             clips, _ = upsample.clip(candidates, self.frame, self.stride, self.frame.area, 1.0)
             parts.append(upsample.patches(clips, self.frame, self.stride))
-            lobes.append(np.array([lobe_at[tuple(p)] for p in clips.points.tolist()], np.int64))
-        return Patches.concatenate(parts), np.concatenate(lobes)
+            owners.append(np.array([lobe_at[tuple(p)] for p in clips.points.tolist()], np.int64))
+        return Patches.concatenate(parts), np.concatenate(owners)
 
 
 def _merged(found: list[Found], crops: list[Area], settings: Settings) -> Found:
