@@ -73,14 +73,16 @@ def generate(session: Session, grey: Grey, tile: Area, area: Area, zoom: float, 
         # Networks divide by the contrast they find, and see shapes in what is left where there is none.
         return NOTHING
     frames = preprocess.frames(tile, session.card, zoom, settings)
-    found = []
+    found, finished = [], np.zeros(tile.shape, bool)
     for i, (frame, layer) in enumerate(frames):
         start = time.perf_counter()
         embedding = encode(session, grey, frame)
         encoded = time.perf_counter()
         crop = _Crop(session, embedding, area, settings)
-        crop.prompt(*_lattice(frame, layer, session, settings), grey)
+        crop.prompt(*_open(*_lattice(frame, layer, session, settings), tile, finished), grey)
         found.append(crop.found())
+        if settings.schedule == "adaptive" and i + 1 < len(frames):
+            _fill(finished, crop.finished(), tile)
         timings["encode"] = timings.get("encode", 0.0) + encoded - start
         timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - encoded
         progress((i + 1) / len(frames))
@@ -98,6 +100,18 @@ def _lattice(frame: Frame, layer: int, session: Session, settings: Settings) -> 
     return prompt.grid(frame.area, side), (side, side)
 
 
+def _open(points: F32, lattice: tuple[int, int], tile: Area, finished: Bool) -> tuple[F32, tuple[int, int], Bool]:
+    """A lattice, and (N,) bool which of its points no crop before has finished with."""
+    x, y = points.astype(np.int64).T
+    return points, lattice, ~finished[y - tile.row0, x - tile.col0]
+
+
+def _fill(finished: Bool, patches: Patches, tile: Area) -> None:
+    """Mark the pixels (h, w) of a tile that masks hold."""
+    for i, (x0, y0, x1, y1) in enumerate((patches.boxes - [tile.col0, tile.row0] * 2).tolist()):
+        finished[y0:y1, x0:x1] |= patches.patch(i) > 0
+
+
 class _Crop:
     """The masks of one crop as they gather."""
 
@@ -107,20 +121,22 @@ class _Crop:
         self.good = Clips.empty()
         self.asked = np.empty((0, 2), np.float32)
 
-    def prompt(self, points: F32, lattice: tuple[int, int], grey: Grey) -> None:
-        """Ask the points of a lattice that the schedule wants."""
+    def prompt(self, points: F32, lattice: tuple[int, int], still_open: Bool, grey: Grey) -> None:
+        """Ask the points of a lattice that the schedule wants, of those that are still open."""
+
+        def held(index: I64) -> Bool:
+            return ~still_open[index] | self.held(points[index])
+
         if self.settings.schedule == "exact":
             self.ask(points)
         elif self.session.card.window is not None:
             schedule.best_first(lambda i: scores(self.session, self.embedding, points[i], Role.LOBE), lattice,
-                                self.settings.pred_iou_thresh, lambda i: self.ask(points[i]),
-                                lambda i: self.held(points[i]))  # fmt: skip
+                                self.settings.pred_iou_thresh, lambda i: self.ask(points[i]), held)  # fmt: skip
         else:
             corner = np.array([self.frame.area.col0, self.frame.area.row0], np.float32)
             spacing = max(side / n for side, n in zip(self.frame.area.shape, lattice, strict=True))
             structure = schedule.structured(grey.of(self.frame.area), points - corner, spacing)
-            schedule.coarse_to_fine(points, lattice, structure, lambda i: self.ask(points[i]),
-                                    lambda i: self.held(points[i]))  # fmt: skip
+            schedule.coarse_to_fine(points, lattice, structure, lambda i: self.ask(points[i]), held)
 
     def ask(self, points: F32) -> int:
         """Decode lobes at (N, 2) points, (x, y), image px, and keep the good ones; gives how many there were."""
@@ -149,14 +165,24 @@ class _Crop:
 
     def held(self, points: F32) -> Bool:
         """(N,) bool: the point lies in a good lobe, or in a mask whose points have shown no smaller one in it."""
-        good = self.good[self._best(self.good)]
+        good, finished = self._finished()
         holder = upsample.holders(good, self.frame, self.stride, points)
-        if Role.UNKNOWN not in good.role:
-            return holder >= 0
-        shown = upsample.holders(good, self.frame, self.stride, self.asked)
-        finished = np.bincount(shown[shown >= 0], minlength=len(good)) >= schedule.SHOWN
         held: Bool = (holder >= 0) & np.append(finished, False)[holder]
         return held
+
+    def finished(self) -> Patches:
+        """The masks inside which there is nothing left to ask."""
+        good, finished = self._finished()
+        return upsample.patches(good[finished], self.frame, self.stride)
+
+    def _finished(self) -> tuple[Clips, Bool]:
+        """The good masks, and (N,) bool: a lobe, or its points have shown that it holds no smaller mask."""
+        good = self.good[self._best(self.good)]
+        if Role.UNKNOWN not in good.role:
+            return good, np.ones(len(good), bool)
+        shown = upsample.holders(good, self.frame, self.stride, self.asked)
+        enough: Bool = np.bincount(shown[shown >= 0], minlength=len(good)) >= schedule.SHOWN
+        return good, enough
 
     def found(self) -> Found:
         """The masks that live in this crop, and their particles."""

@@ -29,6 +29,8 @@ beside one above 0.4, of those in rendered lobes as small as the model resolves 
 FLAT: Final = 2.0
 """Local contrast ÷ that of the flattest tenth of a tile, below which there is nothing to find."""
 FLATTEST: Final = 0.1
+RELATIVE: Final = 0.3
+"""… or ÷ that of the most structured tenth, where particles lie so dense that even the flattest is none."""
 LEAST_CONTRAST: Final = 1.0
 """Grey levels of 8 bit; below it nothing is seen anyway."""
 SHOWN: Final = 2
@@ -53,6 +55,7 @@ def best_first(score: Score, lattice: tuple[int, int], threshold: float, ask: As
     beside = (cv2.dilate(scores, np.ones((3, 3), np.uint8)) >= PROMISING) & ~coarse
     scores[beside] = score(np.flatnonzero(beside))
     waiting = scores > np.float32(threshold)
+    waiting.ravel()[waiting.ravel()] = ~held(np.flatnonzero(waiting))
     turn = 0
     while waiting.any():
         side = PEAKS[min(turn, len(PEAKS) - 1)]
@@ -84,7 +87,8 @@ def structured(grey: U8, points: F32, spacing: float) -> Bool:
     smooth = cv2.GaussianBlur(grey, (0, 0), 1.5).astype(np.float32)
     mean = cv2.blur(smooth, (side, side))
     spread = np.sqrt(np.maximum(cv2.blur(smooth * smooth, (side, side)) - mean * mean, 0))
-    flat = max(FLAT * float(np.quantile(spread, FLATTEST)), LEAST_CONTRAST)
+    flattest, most = np.quantile(spread, (FLATTEST, 1 - FLATTEST))
+    flat = max(min(FLAT * flattest, RELATIVE * most), LEAST_CONTRAST)
     height, width = grey.shape
     x, y = np.rint(points).astype(np.int64).T
     return np.asarray(spread[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)] > flat)
