@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import typer
 
@@ -19,6 +21,10 @@ from ..engine.settings import Settings
 from ..models.errors import ImageError, ModelError, OutputError, SamColloidError
 from .display import Display
 from .inputs import Input, result_folders
+from .overlap import Overlap, Turn, ctrl_c_sets
+
+AHEAD: Final = ("read",)
+"""Steps of an analysis that are done while other images are computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,20 @@ class Batch:
     segmenter: Segmenter
     settings: Settings
     overwrite: bool
+    workers: int = 1
+    """Images computed at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of one image."""
+
+    row: dict[str, Any]
+    """Of the summary."""
+    said: list[tuple[Callable[[str], None], str]] = field(default_factory=list)
+    """Lines, and how each is said."""
+    useless: ModelError | None = None
+    """What every other image would fail by as well."""
 
 
 def run(batch: Batch) -> int:
@@ -38,64 +58,115 @@ def run(batch: Batch) -> int:
     Raises OutputError where the output folder cannot be written to, ModelError where the model is of no use.
     """
     check_folder(batch.out)
+    count = len(batch.inputs)
     folders = result_folders([item.path for item in batch.inputs])
     rows: list[dict[str, Any]] = []
-    interrupted = False
-    with Display(len(batch.inputs)) as display:
-        try:
-            for number, (item, folder) in enumerate(zip(batch.inputs, folders, strict=True), start=1):
-                rows.append(_guarded(batch, item, folder, f"[{number}/{len(batch.inputs)}]", display))
-                display.done(number)
-        except KeyboardInterrupt:
-            interrupted = True
-            display.trouble(f"Interrupted; {len(rows)} of {len(batch.inputs)} images are done and stay.")
-        finally:
+    useless: ModelError | None = None
+    with Display(count) as display:
+
+        def work(at: int, turn: Turn) -> _Outcome:
+            return _Image(batch, batch.inputs[at], folders[at], f"[{at + 1}/{count}]", display, turn).outcome()
+
+        images = Overlap(count, work, batch.workers)
+        with ctrl_c_sets(images.stop):
+            for outcome in images.results():
+                if outcome.useless is not None:
+                    useless = outcome.useless
+                    images.stop.set()
+                    continue
+                for say, text in outcome.said:
+                    say(text)
+                rows.append(outcome.row)
+                display.done(len(rows))
+            if not useless and len(rows) < count:
+                display.trouble(f"Interrupted; {len(rows)} of {count} images are done and stay.")
             written = write_files(batch.out, {"summary.csv": report.summary_csv(rows)}) if rows else []
+    if useless:
+        raise useless
     _say_the_end(rows, written)
-    return 130 if interrupted else int(any(row["status"] == "failed" for row in rows))
+    if images.is_stuck:
+        # A model that runs cannot be stopped, and Python cannot end in order beneath it.
+        sys.stdout.flush()
+        os._exit(130)
+    return 130 if len(rows) < count else int(any(row["status"] == "failed" for row in rows))
 
 
-def _guarded(batch: Batch, item: Input, folder: Path, number: str, display: Display) -> dict[str, Any]:
-    """The summary row of one image, whatever happens to it."""
-    display.start(number, item.path)
-    try:
-        if item.error:
-            raise SamColloidError(item.error)
-        return _one(batch, item.path, folder, number, display)
-    except ModelError:
-        raise  # every other image would fail by it as well
-    except SamColloidError as error:
-        sentence = str(error)
-    except Exception as error:
-        display.trouble(traceback.format_exc())
-        sentence = f"{item.path}: unexpected {type(error).__name__} ({error}); please report the lines above."
-    display.trouble(f"{number} failed: {sentence}")
-    return report.summary_row(item.path, folder, "failed", {}, sentence)
+class _Image:
+    """The work at one image."""
 
+    def __init__(
+        self, batch: Batch, item: Input, folder: Path, number: str, display: Display, turn: Turn
+    ) -> None:
+        self.batch, self.item, self.folder, self.number = batch, item, folder, number
+        self.display, self.turn = display, turn
+        self.said: list[tuple[Callable[[str], None], str]] = []
 
-def _one(batch: Batch, path: Path, folder: Path, number: str, display: Display) -> dict[str, Any]:
-    target = batch.out / folder
-    if path.is_file() and not batch.overwrite:
-        found = report.existing(target, _identity(batch, path))
-        if found == "same":
-            display.line(f"{number} {path}: skipped, the same result is in {target}")
-            return report.summary_row(path, folder, "skipped", report.read_record(target))
+    def outcome(self) -> _Outcome:
+        """Analyse it and write the result, whatever happens."""
+        try:
+            if self.item.error:
+                raise SamColloidError(self.item.error)
+            return self._skipped() or self._analysed()
+        except ModelError as error:
+            return _Outcome({}, useless=error)
+        except SamColloidError as error:
+            sentence = str(error)
+        except Exception as error:
+            self._trouble(traceback.format_exc())
+            sentence = f"{self.item.path}: unexpected {type(error).__name__} ({error}); please report the lines above."
+        finally:
+            self.display.leave()
+        self._trouble(f"{self.number} failed: {sentence}")
+        return self._is("failed", {}, sentence)
+
+    def _skipped(self) -> _Outcome | None:
+        """Where this very result is there already."""
+        path, target = self.item.path, self.batch.out / self.folder
+        if self.batch.overwrite or not path.is_file():
+            return None
+        found = report.existing(target, _identity(self.batch, path))
         if found == "other":
             raise OutputError(
                 f"{target}: holds another result (of another input, settings, model or version, or edited "
                 "since); add --overwrite or choose another --out."
             )
-    start = time.perf_counter()
-    result = batch.segmenter.analyze(path, settings=batch.settings, progress=display.step)
-    record = report.record(result)
-    for warning in record["warnings"]:
-        display.trouble(f"{number} {path}: {warning}")
-    written = report.write(result, record, target, overlay=draw(result))
-    for moved in (p for p, name in zip(written, report.FILES, strict=True) if p.name != name):
-        display.trouble(f"{number} {path}: a file is open in another program, so it was written as {moved}")
-    seconds = time.perf_counter() - start
-    display.line(f"{number} {path}: {report.one_line(record)}, {seconds:.1f} s -> {target}")
-    return report.summary_row(path, folder, "ok", record)
+        if found is None:
+            return None
+        self._line(f"{self.number} {path}: skipped, the same result is in {target}")
+        return self._is("skipped", report.read_record(target))
+
+    def _analysed(self) -> _Outcome:
+        batch, path, target = self.batch, self.item.path, self.batch.out / self.folder
+        _ = batch.segmenter.card  # loads the model, before several images want it
+        result = batch.segmenter.analyze(path, settings=batch.settings, progress=self._step)
+        start = self.turn.since
+        self.turn.take("finish")
+        record = report.record(result)
+        for warning in record["warnings"]:
+            self._trouble(f"{self.number} {path}: {warning}")
+        overlay = draw(result)
+        self.turn.take("write")
+        written = report.write(result, record, target, overlay=overlay)
+        for moved in (p for p, name in zip(written, report.FILES, strict=True) if p.name != name):
+            self._trouble(f"{self.number} {path}: a file is open in another program, so it was written as {moved}")
+        seconds = time.perf_counter() - start
+        self._line(f"{self.number} {path}: {report.one_line(record)}, {seconds:.1f} s -> {target}")
+        return self._is("ok", record)
+
+    def _step(self, name: str, share: float) -> None:
+        if name not in AHEAD:
+            self.turn.take("compute")
+            self.display.start(self.number, self.item.path)
+            self.display.step(name, share)
+
+    def _line(self, text: str) -> None:
+        self.said.append((Display.line, text))
+
+    def _trouble(self, text: str) -> None:
+        self.said.append((Display.trouble, text))
+
+    def _is(self, status: str, found: dict[str, Any], error: str = "") -> _Outcome:
+        return _Outcome(report.summary_row(self.item.path, self.folder, status, found, error), self.said)
 
 
 def _identity(batch: Batch, path: Path) -> report.Identity:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,6 +33,8 @@ class Display:
             redirect_stderr=sys.stderr.isatty(),
         )
         self._images = 0
+        self._shares: dict[int, float] = {}
+        """Of each image in work how much is done, by the thread that works at it."""
         self._task = self._bar.add_task("", total=count)
 
     def __enter__(self) -> Self:
@@ -44,17 +47,25 @@ class Display:
         self._bar.stop()
 
     def start(self, number: str, path: Path) -> None:
-        """An image is next; ``number`` such as [2/15]."""
+        """An image is worked at; ``number`` such as [2/15]."""
         self._bar.update(self._task, description=escape(f"{number} {path.name}"))
 
     def step(self, _name: str, share: float) -> None:
-        """``share`` (0–1) of the image in work is done."""
-        self._bar.update(self._task, completed=self._images + share)
+        """``share`` (0–1) of the image that this thread works at is done."""
+        self._shares[threading.get_ident()] = share
+        self._move()
+
+    def leave(self) -> None:
+        """This thread works at no image any longer."""
+        self._shares.pop(threading.get_ident(), None)
 
     def done(self, images: int) -> None:
         """So many images are done."""
         self._images = images
-        self._bar.update(self._task, completed=images)
+        self._move()
+
+    def _move(self) -> None:
+        self._bar.update(self._task, completed=self._images + sum(list(self._shares.values())))
 
     @staticmethod
     def line(text: str) -> None:

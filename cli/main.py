@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import sys
-from importlib import metadata
 from typing import Annotated, Final, NoReturn
 
 import typer
 
 from ..models.errors import SamColloidError, SettingsError
-from . import analyze, columns, export, info, models, simulate
+from . import analyze, bench, columns, export, info, models, simulate, warmup
 
 app: Final = typer.Typer(
     help="Finds and measures every nanoparticle and every lobe of it in electron micrographs.",
@@ -20,13 +19,17 @@ app: Final = typer.Typer(
     rich_markup_mode=None,  # rich's panels cut long option names at 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (analyze.analyze, simulate.simulate, export.export, columns.columns, info.info):
+for command in (
+    analyze.analyze, simulate.simulate, export.export, warmup.warmup, bench.bench, columns.columns, info.info,
+):  # fmt: skip
     app.command()(command)
 app.add_typer(models.app, name="models")
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata
+
         typer.echo(f"samcolloid-edge {metadata.version('samcolloid-edge')}")
         raise typer.Exit
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from .caches import njit
 
 NO_PIXEL = np.iinfo(np.int32).max
 """Extent of a row that has no pixel of the lobe."""

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
+
+from .caches import njit
+
+Array = NDArray[Any]
 
 
 @njit(cache=True, nogil=True)
-def relax(centres, offsets, radii, particle, free, contact, cohesion, steps):  # type: ignore[no-untyped-def]
+def relax(
+    centres: Array, offsets: Array, radii: Array, particle: Array, free: Array, contact: float, cohesion: float,
+    steps: int,
+) -> None:  # fmt: skip
     """Push overlapping particles apart and pull close ones together, in place.
 
     Particles are rigid groups of lobes; ``centres (P, 2)`` and ``offsets (L, 2)`` are changed, ``free (P,)`` says
@@ -84,7 +93,10 @@ def relax(centres, offsets, radii, particle, free, contact, cohesion, steps):  #
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def height_map(x, y, z, radii, stretch, angle, facets, particle, height, cosine, lobe, thickness, covered):  # type: ignore[no-untyped-def]
+def height_map(
+    x: Array, y: Array, z: Array, radii: Array, stretch: Array, angle: Array, facets: Array, particle: Array,
+    height: Array, cosine: Array, lobe: Array, thickness: Array, covered: Array,
+) -> None:  # fmt: skip
     """Draw lobes into ``height``, ``cosine`` (of the surface's tilt), ``lobe`` (index + 1) and ``thickness``.
 
     A lobe is a superellipsoid: half axes ``radii * stretch`` and ``radii / stretch`` turned by ``angle``, outline

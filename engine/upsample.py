@@ -54,8 +54,7 @@ def clip(candidates: Candidates, frame: Frame, stride: int, bounds: Area, offset
 
 def patches(clips: Clips, frame: Frame, stride: int) -> Patches:
     """The masks of clips at the pixels of the file, in their boxes."""
-    x, y = _axes(frame, stride)
-    offsets, logits = kernels.interpolate(*_arrays(clips, frame), *x.weighing, *y.weighing)
+    offsets, logits = kernels.interpolate(*_arrays(clips, frame, stride))
     return Patches(
         points=frame.to_image(clips.points), boxes=clips.boxes, offsets=offsets, logits=logits, iou=clips.iou,
         stability=clips.stability, role=clips.role,
@@ -64,16 +63,17 @@ def patches(clips: Clips, frame: Frame, stride: int) -> Patches:
 
 def holders(clips: Clips, frame: Frame, stride: int, points: F32) -> I64:
     """(P,) int64: for (P, 2) points, (x, y), image px, the smallest mask (by box) that holds each, or −1."""
-    x, y = _axes(frame, stride)
     inside = np.asarray(points, np.int64) - (frame.area.col0, frame.area.row0)
-    held: I64 = kernels.holders(_plain(inside, np.int64), *_arrays(clips, frame), *x.weighing, *y.weighing)
+    held: I64 = kernels.holders(_plain(inside, np.int64), *_arrays(clips, frame, stride))
     return held
 
 
-def _arrays(clips: Clips, frame: Frame) -> tuple[NDArray[Any], ...]:
+def _arrays(clips: Clips, frame: Frame, stride: int) -> Any:
+    """Clips and axes as the loops take them."""
     boxes = clips.boxes - np.array([frame.area.col0, frame.area.row0] * 2, np.int32)
+    x, y = _axes(frame, stride)
     return (_plain(clips.logits, np.float32), _plain(clips.offsets, np.int64), _plain(clips.origin, np.int32),
-            _plain(clips.size, np.int32), _plain(boxes, np.int32))  # fmt: skip
+            _plain(clips.size, np.int32), _plain(boxes, np.int32), *x.weighing, *y.weighing)  # fmt: skip
 
 
 def _axes(frame: Frame, stride: int) -> tuple[_Axis, _Axis]:

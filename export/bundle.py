@@ -52,8 +52,8 @@ def write_onnx(net: Colloid, folder: Path) -> None:
 def from_onnx(folder: Path) -> Colloid:
     """The network with the weights of an exported model; the auxiliary head, which is never exported, has random ones.
 
-    Weights keep their names in the graph. Scales and shifts of the GroupNorms do not, but their order. Raises ModelError
-    where the graphs hold other weights.
+    Weights keep their names in the graph. Scales and shifts of the GroupNorms do not, but their order. Raises
+    ModelError where the graphs hold other weights.
     """
     net = Colloid().eval()
     for name in ("encoder", "decoder"):

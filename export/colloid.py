@@ -98,7 +98,8 @@ class Encoder(nn.Module):
         return y16, y8, y4, self.mask_features(y4)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        grey = normalise(image.float().matmul(image.new_tensor([0.299, 0.587, 0.114], dtype=torch.float32)))
+        # A matrix product with so small a matrix takes onnxruntime longer than the convolutions after it.
+        grey = normalise((image.float() * image.new_tensor([0.299, 0.587, 0.114], dtype=torch.float32)).sum(2))
         height, width = grey.shape
         grey = F.pad(grey[None, None], (0, (-width) % 32, 0, (-height) % 32))
         return self.features(grey)
