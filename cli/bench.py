@@ -26,7 +26,7 @@ def bench(
     ] = None,
     preset: Annotated[str, typer.Option(help="Settings.", metavar="|".join(PRESETS))] = "default",
     device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="Where the model runs.")
+        Literal["auto", "cpu", "cuda", "tensorrt"], typer.Option(help="Where the model runs.")
     ] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Threads.", show_default="all cores")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Analyses after the first.")] = 5,

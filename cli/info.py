@@ -11,7 +11,7 @@ def info(
     model: Annotated[
         str | None, typer.Option(help="Name or folder of another model.", show_default="the bundled one")
     ] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the model runs.")] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda", "tensorrt"], typer.Option(help="Where the model runs.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Threads.", show_default="all cores")] = None,
 ) -> None:
     """Print providers, threads, model and versions."""

@@ -1,4 +1,8 @@
-"""Embedding + points → Candidates, many prompts a call."""
+"""Embedding + points → Candidates, many prompts a call.
+
+The sizes here bound the masks that are handed on at once, and are large enough: more prompts a call are no quicker.
+Where the memory for them is short, the session decodes fewer at a time (see ``session``).
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,9 @@ from .session import Session
 from .types import F32, Bool, Candidates, Embedding, Role
 
 BATCH_CELLS: Final = 131072
-"""Mask cells decoded in one call: bounds the memory of a batch whatever the window."""
+"""Mask cells asked for in one call, whatever the window."""
 FULL_BATCH: Final = 16
-"""Prompts in one call of a model without windows: SAM's decoder takes about 35 MB for each that passes the gate."""
+"""Prompts in one call of a model without windows; the masks of one take 1 MB in SAM."""
 WINDOW_STEP: Final = 16
 """Mask cells by which first windows differ: points are decoded together where theirs are the same."""
 SCORED_BATCH: Final = 8192
@@ -110,11 +114,10 @@ def _batch(session: Session, embedding: Embedding, points: F32, chosen: list[int
     """Candidates of one call, and which of them their window cuts."""
     found = session.decode(_inputs(embedding, points, iou_threshold, window))
     index = found["prompt_index"]
-    logits = found["low_res_masks"][:, chosen]
     iou = found["iou_predictions"][index][:, chosen]
     origin = found.get("mask_origin", np.zeros((len(index), 2), np.int64))
     prompt, channel = np.nonzero(iou >= iou_threshold)
-    logits = logits[prompt, channel]
+    logits = found["low_res_masks"][prompt, np.array(chosen)[channel]]
     candidates = Candidates(
         points=points[index][prompt],
         logits=logits,

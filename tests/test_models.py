@@ -179,7 +179,7 @@ def test_a_mask_role_nobody_knows_is_refused(role):
 
 
 def test_cuda_that_is_not_there_is_said_in_one_line(monkeypatch):
-    monkeypatch.setattr("samcolloid_edge.engine.session._has_driver", lambda: False)
+    monkeypatch.setattr("samcolloid_edge.engine.devices.has_driver", lambda: False)
     session = open_model(device="cuda")
     assert session.providers == ("CPUExecutionProvider",)
     assert len(session.notes) == 1
