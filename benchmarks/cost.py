@@ -25,6 +25,7 @@ import numpy as np
 from bars import Bar, bars_as_rows, print_bars, print_software, print_table, software, write_json
 from published import shared_folder
 from samcolloid_edge import Segmenter
+from samcolloid_edge.engine.machine import cores
 from samcolloid_edge.engine.types import Result
 
 IMAGES: Final = ("GM 59_20.tif", "GM 116_20.tif", "GM 124_00.tif")
@@ -82,17 +83,12 @@ def seconds_of(call: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def available_threads() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; see the module's first lines."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("shared", type=Path, nargs="?")
     parser.add_argument("--model", type=Path, help="folder of a model (default: the bundled one)")
-    parser.add_argument("--threads", type=int, default=available_threads())
+    parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--repeats", type=int, default=5, help="of the warm timings")
     parser.add_argument("--first-repeats", type=int, default=3, help="of the first analysis")
     parser.add_argument("--json", type=Path, help="write all figures here")

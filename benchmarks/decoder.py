@@ -21,8 +21,9 @@ import numpy as np
 import onnxruntime
 import torch
 from bars import Bar, bars_as_rows, print_bars, print_software, print_table, write_json
-from cost import available_threads, seconds_of
+from cost import seconds_of
 from numpy.typing import NDArray
+from samcolloid_edge.engine.machine import cores
 from samcolloid_edge.export.graph import write_graph
 from samcolloid_edge.export.sam_decoder import INPUTS, OUTPUTS, write_decoder
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
@@ -200,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; see the module's first lines."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--prompts", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=available_threads())
+    parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", type=Path, help="write all figures here")
     measure(parser.parse_args(arguments))

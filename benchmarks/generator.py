@@ -11,7 +11,7 @@ import argparse
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from matching import Cutouts, Score, cutout_overlaps, match, score
 from numpy.typing import NDArray
 from samcolloid_edge import Settings
 from samcolloid_edge.engine import preprocess
+from samcolloid_edge.engine.bench import Clocking
 from samcolloid_edge.engine.generate import generate
 from samcolloid_edge.engine.ragged import Patches
 from samcolloid_edge.engine.session import open_model
@@ -29,7 +30,6 @@ from samcolloid_edge.engine.synthetic import Scene, render
 from samcolloid_edge.engine.types import Area
 from samcolloid_edge.export import checkpoint, parity, sam
 from samcolloid_edge.export.exporter import export
-from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.utils.amg import rle_to_mask
 
 REDUCED: Final = Path(__file__).resolve().parent.parent / "tests" / "data" / "reduced_sam.pth"
@@ -63,45 +63,10 @@ class Run:
         return self.whole - self.encoder - self.decoder
 
 
-class Clocking:
-    """Stands in for a model or a session, and adds up the seconds that calls of some names take."""
-
-    def __init__(self, inner: Any, *names: str) -> None:
-        self._inner = inner
-        self.seconds = dict.fromkeys(names, 0.0)
-        for name in names:
-            setattr(self, name, _Clock(getattr(inner, name), name, self.seconds))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-
-class _Clock:
-    def __init__(self, call: Callable[..., Any], name: str, seconds: dict[str, float]) -> None:
-        self._call, self._name, self._seconds = call, name, seconds
-
-    def __call__(self, *arguments: Any, **more: Any) -> Any:
-        start = time.perf_counter()
-        answer = self._call(*arguments, **more)
-        self._seconds[self._name] += time.perf_counter() - start
-        return answer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._call, name)
-
-
 def theirs(model: Any, image: Image, settings: Settings) -> Run:
     """A run of SAM's generator on an (H, W) image; masks stay run lengths until its clock has stopped."""
     clocked = Clocking(model, "image_encoder", "prompt_encoder", "mask_decoder")
-    generator = SamAutomaticMaskGenerator(
-        clocked, points_per_side=settings.points_per_side, points_per_batch=BATCH,
-        pred_iou_thresh=settings.pred_iou_thresh, stability_score_thresh=settings.stability_score_thresh,
-        stability_score_offset=settings.stability_score_offset, box_nms_thresh=settings.box_nms_thresh,
-        crop_n_layers=settings.crop_n_layers, crop_nms_thresh=settings.crop_nms_thresh,
-        crop_overlap_ratio=settings.crop_overlap_ratio,
-        crop_n_points_downscale_factor=settings.crop_n_points_downscale_factor,
-        min_mask_region_area=settings.min_mask_region_area, output_mode="uncompressed_rle",
-    )  # fmt: skip
+    generator = sam.generator(clocked, settings, points_per_batch=BATCH, output_mode="uncompressed_rle")
     rgb, found = np.repeat(image[..., None], 3, 2), []
     start = time.perf_counter()
     # Where several crops give no mask at all the generator fails, at the boxes of the crops of none.

@@ -7,29 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
-
-
-def peak_memory() -> float:
-    """Largest resident memory of this process so far, MB (1e6 bytes).
-
-    Linux: VmHWM, which starts anew with the program; ``ru_maxrss`` keeps the parent's peak over fork and
-    exec.
-    """
-    if sys.platform == "win32":
-        import psutil
-
-        return float(psutil.Process().memory_info().peak_wset) / 1e6
-    status = Path("/proc/self/status")
-    if status.is_file():
-        line = next(line for line in status.read_text("utf-8").splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024 / 1e6
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def main() -> None:
@@ -55,7 +34,9 @@ def main() -> None:
     result = segmenter.analyze(options.image, settings=settings)
     done = time.perf_counter()
     seconds = {"import": imported - start, "load": loaded - imported, "analyze": done - loaded}
-    peak = peak_memory()
+    from samcolloid_edge.engine import memory
+
+    peak = memory.peak() / 1e6
     pixels = result.micrograph.pixels
     columns = [*result.lobes.values(), *result.sets.values()]
     # The input, a label image of 32 bit, and the tables.

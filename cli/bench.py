@@ -82,10 +82,10 @@ def _generator(checkpoint: Path, result: Result, threads: int | None) -> tuple[f
     """Seconds that segment-anything's generator takes for the same micrograph, and its masks."""
     try:
         import torch
-        from segment_anything import SamAutomaticMaskGenerator
 
         from ..export import checkpoint as checkpoints
         from ..export.families import family_of
+        from ..export.sam import generator
     except ImportError as error:
         raise ModelError(
             f"--against segment-anything needs packages that are not installed (there is no {error.name}): "
@@ -101,13 +101,8 @@ def _generator(checkpoint: Path, result: Result, threads: int | None) -> tuple[f
         torch.set_num_threads(threads)
     state = checkpoints.read(checkpoint)
     settings, micrograph = result.settings, result.micrograph
-    generator = SamAutomaticMaskGenerator(
-        family_of(state).reference(state), settings.points_per_side,
-        **{name: getattr(settings, name) for name in (
-            "pred_iou_thresh", "stability_score_thresh", "stability_score_offset", "box_nms_thresh", "crop_n_layers",
-            "crop_nms_thresh", "crop_overlap_ratio", "crop_n_points_downscale_factor", "min_mask_region_area")},
-    )  # fmt: skip
+    made = generator(family_of(state).reference(state), settings)
     grey = Grey.of_micrograph(micrograph).of(micrograph.area)
     start = time.perf_counter()
-    masks = generator.generate(np.repeat(grey[:, :, None], 3, axis=2))
+    masks = made.generate(np.repeat(grey[:, :, None], 3, axis=2))
     return time.perf_counter() - start, len(masks)

@@ -36,10 +36,11 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model of that name.")] = False,
 ) -> None:
     """Turn a SAM checkpoint into a model for analyze --model; keep it only if it gives the same masks as torch."""
+    from ..engine import memory
+
     try:
         from ..export import checkpoint as checkpoints
         from ..export.exporter import export as run
-        from ..export.exporter import peak_memory
     except ImportError as error:
         raise ModelError(
             f"Exporting needs packages that are not installed (there is no {error.name}): "
@@ -64,7 +65,7 @@ def export(
             "the tensors alone are proven.",
             err=True,
         )
-    typer.echo(f"  {time.monotonic() - begun:.0f} s, peak memory {peak_memory() / 1e9:.1f} GB")
+    typer.echo(f"  {time.monotonic() - begun:.0f} s, peak memory {memory.peak() / 1e9:.1f} GB")
 
 
 def _proof(parity: Mapping[str, Any]) -> list[str]:

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from ..models.card import GRAPHS
 from ..models.contract import WINDOW
 from ..models.store import locate
-from . import machine
+from . import machine, memory
 from .pipeline import Segmenter
-from .session import Device
+from .session import Device, Session
 from .settings import Settings
 from .types import Micrograph, Result
 
@@ -82,15 +82,15 @@ def measure(micrograph: Micrograph, settings: Settings, model: Model = None, dev
     """Load a model, analyse a micrograph once and then ``repeats`` times, and count."""
     say("load the model")
     start = time.perf_counter()
-    clock = _Clock(Segmenter(model, device=device, threads=threads).session)
+    session = Segmenter(model, device=device, threads=threads).session
     loaded = time.perf_counter()
     runs = []
     for i in range(repeats + 1):
         say(f"analysis {i} of {repeats}" if i else "first analysis")
-        runs.append(_timed(clock, micrograph, settings))
-    peak = machine.peak_memory()
+        runs.append(_timed(session, micrograph, settings))
+    peak = memory.peak()
     say("count operations")
-    encoder, decoder = _operations(clock, locate(model), micrograph, settings)
+    encoder, decoder = _operations(session, locate(model), micrograph, settings)
     say("matrix product")
     whole, seconds, result = sorted(runs[1:], key=lambda run: run[0])[repeats // 2]
     model_seconds = seconds["encode"] + seconds["decode"]
@@ -107,7 +107,7 @@ def measure(micrograph: Micrograph, settings: Settings, model: Model = None, dev
         stages={**stages, "the rest": whole - sum(stages.values())},
         encoder=Graph(seconds["encode"], encoder),
         decoder=Graph(seconds["decode"], decoder),
-        ceiling=machine.ceiling(clock.providers, threads),
+        ceiling=machine.ceiling(session.providers, threads),
         peak=peak,
         result=result,
     )
@@ -160,31 +160,37 @@ def ways(cores: int) -> list[tuple[int, int]]:
             if workers <= cores and cores % workers == 0]  # fmt: skip
 
 
-class _Clock:
-    """Stands in for a session and adds up the seconds of its runs."""
+class Clocking:
+    """Stands in for a model or a session, and adds up the seconds that calls of some names take."""
 
-    def __init__(self, session: Any) -> None:
-        self.card, self.providers, self.notes = session.card, session.providers, session.notes
-        self.seconds = {"encode": 0.0, "decode": 0.0}
-        self._session = session
+    def __init__(self, inner: Any, *names: str) -> None:
+        self._inner = inner
+        self.seconds = dict.fromkeys(names, 0.0)
+        for name in names:
+            setattr(self, name, _Clocked(getattr(inner, name), name, self.seconds))
 
-    def encode(self, image: NDArray[Any]) -> Any:
-        return self._run("encode", image)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
-    def decode(self, inputs: Mapping[str, Any]) -> Any:
-        return self._run("decode", inputs)
 
-    def _run(self, name: str, given: Any) -> Any:
+class _Clocked:
+    def __init__(self, call: Callable[..., Any], name: str, seconds: dict[str, float]) -> None:
+        self._call, self._name, self._seconds = call, name, seconds
+
+    def __call__(self, *arguments: Any, **more: Any) -> Any:
         start = time.perf_counter()
-        answer = getattr(self._session, name)(given)
-        self.seconds[name] += time.perf_counter() - start
+        answer = self._call(*arguments, **more)
+        self._seconds[self._name] += time.perf_counter() - start
         return answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
 
 
 class _Profiled:
     """Stands in for a session, on the CPU; onnxruntime writes down what it runs."""
 
-    def __init__(self, session: _Clock, model: Path, notes: Path) -> None:
+    def __init__(self, session: Session, model: Path, notes: Path) -> None:
         self.card, self.providers, self.notes = session.card, session.providers, session.notes
         self._graphs = []
         for name in GRAPHS:
@@ -228,15 +234,15 @@ class _Given(Segmenter):
         self._session = session
 
 
-def _timed(clock: _Clock, micrograph: Micrograph, settings: Settings) -> tuple[float, dict[str, float], Result]:
+def _timed(session: Session, micrograph: Micrograph, settings: Settings) -> tuple[float, dict[str, float], Result]:
     """Seconds of one analysis, of encoder and decoder in it, and its result."""
-    clock.seconds = dict.fromkeys(clock.seconds, 0.0)
+    clocked = Clocking(session, "encode", "decode")
     start = time.perf_counter()
-    result = _Given(clock).analyze(micrograph, settings=settings)
-    return time.perf_counter() - start, clock.seconds, result
+    result = _Given(clocked).analyze(micrograph, settings=settings)
+    return time.perf_counter() - start, clocked.seconds, result
 
 
-def _operations(session: _Clock, model: Path, micrograph: Micrograph, settings: Settings) -> list[float]:
+def _operations(session: Session, model: Path, micrograph: Micrograph, settings: Settings) -> list[float]:
     """Of the encoder and of the decoder, in one analysis."""
     with tempfile.TemporaryDirectory() as folder:
         profiled = _Profiled(session, model, Path(folder))

@@ -63,13 +63,14 @@ def decode(
     waiting = _by_window(session, embedding, points, expected) if chosen else {}
     while waiting:
         window = min(waiting)
-        prompts = np.unique(np.concatenate(waiting.pop(window)), axis=0) if window else waiting.pop(window)[0]
+        prompts = np.concatenate(waiting.pop(window))
         size = max(1, BATCH_CELLS // window**2) if window else FULL_BATCH
         for start in range(0, len(prompts), size):
             batch = prompts[start : start + size]
             candidates, cut = _batch(session, embedding, batch, chosen, iou_threshold, stability_offset, window)
             if cut.any():
-                waiting.setdefault(2 * window, []).append(candidates.points[cut])
+                # A prompt whose masks of several channels are cut is asked once.
+                waiting.setdefault(2 * window, []).append(np.unique(candidates.points[cut], axis=0))
             if not cut.all():
                 yield candidates[~cut]
 

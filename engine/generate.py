@@ -78,8 +78,9 @@ def generate(session: Session, grey: Grey, tile: Area, area: Area, zoom: float, 
         start = time.perf_counter()
         embedding = encode(session, grey, frame)
         encoded = time.perf_counter()
-        crop = _Crop(session, embedding, area, settings)
-        crop.prompt(*_open(*_lattice(frame, layer, session, settings), tile, finished), grey)
+        crop = Crop(session, embedding, area, settings)
+        points, lattice = _lattice(frame, layer, session, settings)
+        crop.prompt(points, lattice, ~_at(finished, points, tile), grey)
         found.append(crop.found())
         if settings.schedule == "adaptive" and i + 1 < len(frames):
             _fill(finished, crop.finished(), tile)
@@ -100,10 +101,11 @@ def _lattice(frame: Frame, layer: int, session: Session, settings: Settings) -> 
     return prompt.grid(frame.area, side), (side, side)
 
 
-def _open(points: F32, lattice: tuple[int, int], tile: Area, finished: Bool) -> tuple[F32, tuple[int, int], Bool]:
-    """A lattice, and (N,) bool which of its points no crop before has finished with."""
+def _at(finished: Bool, points: F32, tile: Area) -> Bool:
+    """(N,) bool: what a map (h, w) of a tile says at (N, 2) points, (x, y), image px."""
     x, y = points.astype(np.int64).T
-    return points, lattice, ~finished[y - tile.row0, x - tile.col0]
+    at: Bool = finished[y - tile.row0, x - tile.col0]
+    return at
 
 
 def _fill(finished: Bool, patches: Patches, tile: Area) -> None:
@@ -112,7 +114,7 @@ def _fill(finished: Bool, patches: Patches, tile: Area) -> None:
         finished[y0:y1, x0:x1] |= patches.patch(i) > 0
 
 
-class _Crop:
+class Crop:
     """The masks of one crop as they gather."""
 
     def __init__(self, session: Session, embedding: Embedding, area: Area, settings: Settings) -> None:
@@ -122,21 +124,30 @@ class _Crop:
         self.asked = np.empty((0, 2), np.float32)
 
     def prompt(self, points: F32, lattice: tuple[int, int], still_open: Bool, grey: Grey) -> None:
-        """Ask the points of a lattice that the schedule wants, of those that are still open."""
-
-        def held(index: I64) -> Bool:
-            return ~still_open[index] | self.held(points[index])
-
+        """Ask the points of a lattice that the schedule wants; (N,) bool says which are still open."""
         if self.settings.schedule == "exact":
             self.ask(points)
         elif self.session.card.window is not None:
-            schedule.best_first(lambda i: scores(self.session, self.embedding, points[i], Role.LOBE), lattice,
-                                self.settings.pred_iou_thresh, lambda i: self.ask(points[i]), held)  # fmt: skip
+            self.best_first(points, lattice, still_open, grey)
         else:
-            corner = np.array([self.frame.area.col0, self.frame.area.row0], np.float32)
-            spacing = max(side / n for side, n in zip(self.frame.area.shape, lattice, strict=True))
-            structure = schedule.structured(grey.of(self.frame.area), points - corner, spacing)
-            schedule.coarse_to_fine(points, lattice, structure, lambda i: self.ask(points[i]), held)
+            self.coarse_to_fine(points, lattice, still_open, grey)
+
+    def best_first(self, points: F32, lattice: tuple[int, int], still_open: Bool, _: Grey) -> None:
+        """The order of a model that tells scores without masks."""
+        schedule.best_first(
+            lambda i: scores(self.session, self.embedding, points[i], Role.LOBE), lattice,
+            self.settings.pred_iou_thresh, lambda i: self.ask(points[i]),
+            lambda i: ~still_open[i] | self.held(points[i]),
+        )  # fmt: skip
+
+    def coarse_to_fine(self, points: F32, lattice: tuple[int, int], still_open: Bool, grey: Grey) -> None:
+        """The order of any other."""
+        corner = np.array([self.frame.area.col0, self.frame.area.row0], np.float32)
+        spacing = max(side / n for side, n in zip(self.frame.area.shape, lattice, strict=True))
+        structure = schedule.structured(grey.of(self.frame.area), points - corner, spacing)
+        schedule.coarse_to_fine(
+            lattice, structure, lambda i: self.ask(points[i]), lambda i: ~still_open[i] | self.held(points[i])
+        )
 
     def ask(self, points: F32) -> int:
         """Decode lobes at (N, 2) points, (x, y), image px, and keep the good ones; gives how many there were."""

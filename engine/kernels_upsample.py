@@ -44,13 +44,26 @@ def trim(logits: Array, level: float, margin: int) -> tuple[Array, Array, Array]
 
 
 @njit(cache=True, nogil=True)
+def _room(size: Array, boxes: Array) -> Array:
+    """Room for the widest box in each row of the highest clip."""
+    height, width = 1, 1
+    for i in range(boxes.shape[0]):
+        height, width = max(height, size[i, 1]), max(width, boxes[i, 2] - boxes[i, 0])
+    return np.empty((height, width), np.float32)
+
+
+@njit(cache=True, nogil=True)
 def _across(
-    rows: Array, flat: Array, start: int, w: int, first: int, last: int, left: int, x0: int, x1: int,
-    x_cells: Array, x_weights: Array,
+    rows: Array, flat: Array, start: int, origin: Array, size: Array, box: Array, x_cells: Array, x_weights: Array,
+    y_cells: Array,
 ) -> None:  # fmt: skip
-    """Cell rows ``first`` … ``last`` of the clip at ``flat[start:]``, at the pixels x0 … x1, into ``rows``."""
-    for x in range(x0, x1):
-        cell = x_cells[x] - left
+    """The rows of the clip at ``flat[start:]`` that a box weighs, at the box's pixels across, into ``rows``."""
+    w, h, top = size[0], size[1], origin[1]
+    first = min(max(y_cells[box[1]] - top, 0), h - 1)
+    last = min(max(y_cells[box[3] - 1] + 2 - top, 0), h - 1)
+    x0 = box[0]
+    for x in range(x0, box[2]):
+        cell = x_cells[x] - origin[0]
         a, b, c = min(max(cell, 0), w - 1), min(max(cell + 1, 0), w - 1), min(max(cell + 2, 0), w - 1)
         wa, wb, wc = x_weights[x, 0], x_weights[x, 1], x_weights[x, 2]
         for r in range(first, last + 1):
@@ -67,15 +80,13 @@ def assess(
     n = boxes.shape[0]
     tight, stability = np.zeros((n, 4), np.int32), np.zeros(n, np.float32)
     high, low = np.float32(offset), np.float32(-offset)
-    rows = np.empty((max(1, size[:, 1].max()) if n else 1, max(1, (boxes[:, 2] - boxes[:, 0]).max()) if n else 1),
-                    np.float32)  # fmt: skip
+    rows = _room(size, boxes)
     for i in range(n):
         bx0, by0, bx1, by1 = int(boxes[i, 0]), int(boxes[i, 1]), int(boxes[i, 2]), int(boxes[i, 3])
         if bx0 >= bx1 or by0 >= by1:
             continue
-        w, h, top = int(size[i, 0]), int(size[i, 1]), int(origin[i, 1])
-        first, last = min(max(y_cells[by0] - top, 0), h - 1), min(max(y_cells[by1 - 1] + 2 - top, 0), h - 1)
-        _across(rows, flat, offsets[i], w, first, last, int(origin[i, 0]), bx0, bx1, x_cells, x_weights)
+        h, top = int(size[i, 1]), int(origin[i, 1])
+        _across(rows, flat, offsets[i], origin[i], size[i], boxes[i], x_cells, x_weights, y_cells)
         x0, y0, x1, y1, inner, outer = bx1, by1, 0, 0, 0, 0
         for y in range(by0, by1):
             cell = y_cells[y] - top
@@ -110,15 +121,13 @@ def interpolate(
     for i in range(n):
         starts[i + 1] = starts[i] + np.int64(boxes[i, 2] - boxes[i, 0]) * (boxes[i, 3] - boxes[i, 1])
     out = np.empty(starts[n], np.float32)
-    rows = np.empty((max(1, size[:, 1].max()) if n else 1, max(1, (boxes[:, 2] - boxes[:, 0]).max()) if n else 1),
-                    np.float32)  # fmt: skip
+    rows = _room(size, boxes)
     for i in range(n):
         bx0, by0, bx1, by1 = int(boxes[i, 0]), int(boxes[i, 1]), int(boxes[i, 2]), int(boxes[i, 3])
         if bx0 >= bx1 or by0 >= by1:
             continue
-        w, h, top = int(size[i, 0]), int(size[i, 1]), int(origin[i, 1])
-        first, last = min(max(y_cells[by0] - top, 0), h - 1), min(max(y_cells[by1 - 1] + 2 - top, 0), h - 1)
-        _across(rows, flat, offsets[i], w, first, last, int(origin[i, 0]), bx0, bx1, x_cells, x_weights)
+        h, top = int(size[i, 1]), int(origin[i, 1])
+        _across(rows, flat, offsets[i], origin[i], size[i], boxes[i], x_cells, x_weights, y_cells)
         for y in range(by0, by1):
             cell = y_cells[y] - top
             ra, rb = rows[min(max(cell, 0), h - 1)], rows[min(max(cell + 1, 0), h - 1)]

@@ -1,12 +1,10 @@
-"""What this machine can do and what a process has taken of it."""
+"""What this machine can do."""
 
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -18,43 +16,9 @@ TRIES: Final = 5
 """Products of them; the fastest counts."""
 
 
-if sys.platform == "win32":
-
-    def _peak_working_set() -> int:
-        """Windows' own figure; psapi.h."""
-        import ctypes
-        from ctypes import wintypes
-
-        class Counters(ctypes.Structure):
-            _fields_ = (("cb", wintypes.DWORD), ("PageFaultCount", wintypes.DWORD),
-                        *((name, ctypes.c_size_t) for name in ("PeakWorkingSetSize", *"abcdefg")))  # fmt: skip
-
-        counters = Counters()
-        counters.cb = ctypes.sizeof(counters)
-        kernel = ctypes.WinDLL("kernel32")
-        kernel.GetCurrentProcess.restype = wintypes.HANDLE
-        kernel.K32GetProcessMemoryInfo.argtypes = (wintypes.HANDLE, ctypes.POINTER(Counters), wintypes.DWORD)
-        kernel.K32GetProcessMemoryInfo(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)
-        return int(counters.PeakWorkingSetSize)
-
-
 def cores() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def peak_memory() -> int:
-    """Most memory that this process has held, bytes."""
-    if sys.platform == "win32":
-        return _peak_working_set()
-    status = Path("/proc/self/status")
-    if status.is_file():  # Linux; getrusage keeps the peak of the program that started this one
-        line = next(line for line in status.read_text("utf-8").splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def ceiling(providers: Sequence[str], threads: int | None = None) -> float:

@@ -133,7 +133,7 @@ def measure(labels: I32, micrograph: Micrograph, iou: F32, stability: F32) -> Ta
     area = sums[:, 0]
     if not area.all():
         raise ValueError(f"measure: label {int(np.argmin(area)) + 1} of {n} has no pixels")
-    row0, col0, row1, col1 = boxes.T
+    row0, col0, row1, col1 = np.ascontiguousarray(boxes.T)
     offsets = np.concatenate(([0], np.cumsum(row1 - row0, dtype=np.int64)))
     steps, extents = kernels_measure.outline_sums(labels, row0, offsets, n)
     area_convex, feret_diameter_max = hull_measures(extents, offsets)

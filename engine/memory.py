@@ -7,7 +7,7 @@ import ctypes
 import os
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..models.errors import SettingsError
 
@@ -37,8 +37,8 @@ def budget() -> float:
 
 if sys.platform == "win32":
 
-    def resident() -> int | None:
-        """Bytes of main memory that this process holds (GetProcessMemoryInfo); None where that cannot be told."""
+    def _counters() -> Any:
+        """What GetProcessMemoryInfo says of this process; None where it does not."""
         from ctypes import wintypes
 
         names = ("PeakWorkingSetSize", "WorkingSetSize", *(f"unused{i}" for i in range(6)))
@@ -50,7 +50,17 @@ if sys.platform == "win32":
         kernel.GetCurrentProcess.restype = wintypes.HANDLE
         kernel.K32GetProcessMemoryInfo.argtypes = (wintypes.HANDLE, ctypes.POINTER(Counters), wintypes.DWORD)
         told = kernel.K32GetProcessMemoryInfo(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)
-        return int(counters.WorkingSetSize) if told else None
+        return counters if told else None
+
+    def resident() -> int | None:
+        """Bytes of main memory that this process holds; None where that cannot be told."""
+        counters = _counters()
+        return None if counters is None else int(counters.WorkingSetSize)
+
+    def peak() -> int:
+        """Most bytes of main memory that this process has held; 0 where that cannot be told."""
+        counters = _counters()
+        return 0 if counters is None else int(counters.PeakWorkingSetSize)
 
     def available() -> int | None:
         """Bytes of main memory that are free (GlobalMemoryStatusEx); None where that cannot be told."""
@@ -76,6 +86,12 @@ elif sys.platform == "darwin":
         numbers = (ctypes.c_uint64 * 12)()
         return int(numbers[8]) if library.proc_pid_rusage(os.getpid(), 0, ctypes.byref(numbers)) == 0 else None
 
+    def peak() -> int:
+        """Most bytes of main memory that this process has held."""
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
     def available() -> int | None:
         """None: macOS has no one figure for what is free."""
         return None
@@ -93,10 +109,19 @@ else:
             return None
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def peak() -> int:
+        """Most bytes of main memory that this process has held; 0 where that cannot be told."""
+        # getrusage keeps the peak of the program that started this one.
+        return _kilobytes("/proc/self/status", "VmHWM:") or 0
+
     def available() -> int | None:
         """Bytes of main memory that are free or quickly made so; None where that cannot be told."""
+        return _kilobytes("/proc/meminfo", "MemAvailable:")
+
+    def _kilobytes(file: str, name: str) -> int | None:
+        """A line of one of the system's files, in bytes."""
         try:
-            lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+            lines = Path(file).read_text("utf-8").splitlines()
         except OSError:
             return None
-        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), None)

@@ -16,7 +16,6 @@ from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from .prompt import waves
 from .types import F32, I64, U8, Bool
@@ -38,7 +37,7 @@ SHOWN: Final = 2
 
 Score = Callable[[I64], F32]
 """The predicted IoU at the points of an index."""
-Ask = Callable[[NDArray[np.bool_] | I64], int]
+Ask = Callable[[I64], int]
 """Decode the points of an index; gives how many good masks came of it."""
 Held = Callable[[I64], Bool]
 """Which points of an index lie in a mask that makes asking them idle."""
@@ -68,8 +67,8 @@ def best_first(score: Score, lattice: tuple[int, int], threshold: float, ask: As
         turn += 1
 
 
-def coarse_to_fine(points: F32, lattice: tuple[int, int], structure: Bool, ask: Ask, held: Held) -> None:
-    """Ask a lattice (rows, columns) of (N, 2) points wave by wave; ``structure`` (N,) tells where finer ones may go."""
+def coarse_to_fine(lattice: tuple[int, int], structure: Bool, ask: Ask, held: Held) -> None:
+    """Ask a lattice (rows, columns) of N points wave by wave; ``structure`` (N,) tells where finer ones may go."""
     for turn, wave in enumerate(waves(*lattice)):
         chosen = wave if turn == 0 else wave[structure[wave]]
         chosen = chosen[~held(chosen)]

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import secrets
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from ..engine import memory
 from ..engine.session import open_model
 from ..engine.synthetic import render
 from ..models import store
@@ -88,7 +88,7 @@ def export(
                 "precision": precision,
                 "kept in fp32": made.kept,
                 "seconds": round(time.monotonic() - begun, 1),
-                "peak memory, bytes": peak_memory(),
+                "peak memory, bytes": memory.peak(),
                 "versions": {p: metadata.version(p) for p in ("samcolloid-edge", "torch", "onnx", "numpy")}
                 | {"onnxruntime": onnxruntime.__version__},
             },
@@ -249,15 +249,3 @@ def _move(folder: Path, out: Path) -> Path:
     folder.rename(out)
     shutil.rmtree(old, ignore_errors=True)
     return out
-
-
-def peak_memory() -> int:
-    """Most memory this process has held, bytes."""
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -7,9 +7,11 @@ from functools import partial
 from typing import Any, Final
 
 import torch
+from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from torch import Tensor, nn
 
+from ..engine.settings import Settings
 from ..models.errors import ModelError
 from .families import Family
 from .vit import write_encoder
@@ -26,6 +28,14 @@ def recognises(state: Mapping[str, Tensor]) -> bool:
     """These are the tensors of a SAM with a ViT encoder."""
     return {"image_encoder.patch_embed.proj.weight", "image_encoder.blocks.0.attn.rel_pos_h",
             "mask_decoder.iou_token.weight"} <= set(state)  # fmt: skip
+
+
+def generator(model: Any, settings: Settings, **more: Any) -> SamAutomaticMaskGenerator:
+    """SAM's own automatic mask generator, with the engine's settings; ``more`` of its options."""
+    names = ("points_per_side", "pred_iou_thresh", "stability_score_thresh", "stability_score_offset", "box_nms_thresh",
+             "crop_n_layers", "crop_nms_thresh", "crop_overlap_ratio", "crop_n_points_downscale_factor",
+             "min_mask_region_area")  # fmt: skip
+    return SamAutomaticMaskGenerator(model, **{name: getattr(settings, name) for name in names}, **more)
 
 
 def model_type(state: Mapping[str, Tensor]) -> str:

@@ -20,7 +20,7 @@ from handmade import CARD, small_result
 from onnx import TensorProto, helper
 from program import Program
 from samcolloid_edge.cli import bench as command
-from samcolloid_edge.engine import bench, machine
+from samcolloid_edge.engine import bench, machine, memory
 from samcolloid_edge.engine.files import sha256_of
 from samcolloid_edge.engine.settings import Settings
 from samcolloid_edge.engine.synthetic import Scene, render
@@ -115,7 +115,7 @@ def test_the_ceiling_is_of_a_true_product(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_peak_memory_is_that_of_the_process() -> None:
     now = psutil.Process().memory_info().rss
-    assert 0.5 * now < machine.peak_memory() < 100 * now
+    assert 0.5 * now < memory.peak() < 100 * now
 
 
 def test_workers_and_threads_share_the_cores() -> None:

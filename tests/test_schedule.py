@@ -80,18 +80,18 @@ def test_every_point_above_the_threshold_is_asked_where_nothing_holds_it():
 def test_waves_skip_what_is_held_and_where_there_is_no_structure():
     discs = Discs(40, DISCS)
     structure = discs.inside.any(1)
-    schedule.coarse_to_fine(discs.points, (40, 40), structure, discs.ask, discs.held)
+    schedule.coarse_to_fine((40, 40), structure, discs.ask, discs.held)
     assert discs.found == {0, 1, 2, 3}
     assert len(discs.asked) == len(set(discs.asked)) < 250
     everywhere = Discs(40, DISCS)
-    schedule.coarse_to_fine(everywhere.points, (40, 40), np.ones(1600, bool), everywhere.ask, everywhere.held)
+    schedule.coarse_to_fine((40, 40), np.ones(1600, bool), everywhere.ask, everywhere.held)
     assert everywhere.found == discs.found
     assert len(everywhere.asked) > len(discs.asked)
 
 
 def test_waves_end_where_a_finer_one_finds_nothing():
     nothing = Discs(40, [(-9, -9, 1)])
-    schedule.coarse_to_fine(nothing.points, (40, 40), np.ones(1600, bool), nothing.ask, nothing.held)
+    schedule.coarse_to_fine((40, 40), np.ones(1600, bool), nothing.ask, nothing.held)
     assert len(nothing.asked) == 400
 
 
