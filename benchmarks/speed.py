@@ -12,6 +12,7 @@ import argparse
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 from adapter import Adapter
 from bars import Bar, bars_as_rows, print_bars, print_table, write_json
+from cost import seconds_of
 from generator import BAR, SAME, Run, f1_bar, ours, same, theirs
 from large import TIMES, measure_memory, measure_mosaic
 from matching import Score, mask_overlaps, match, score
@@ -127,7 +129,7 @@ def measure_adaptive(options: argparse.Namespace) -> Figures:
         taken: list[list[float]] = [[], []]
         for _ in range(options.repeats):
             for seconds, settings in zip(taken, schedules, strict=True):
-                seconds.append(sum(segmenter.analyze(micrograph, settings=settings).timings.values()))
+                seconds.append(seconds_of(partial(segmenter.analyze, micrograph, settings=settings)))
         overlaps = mask_overlaps(*(result.masks.labels() for result in results))
         found.append(score(match(overlaps, AGREE), overlaps.lengths))
         timed.append((statistics.median(taken[0]), statistics.median(taken[1])))
