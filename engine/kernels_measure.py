@@ -61,10 +61,13 @@ def outline_sums(labels: NDArray[Any], row0: NDArray[Any], offsets: NDArray[Any]
     height, width = labels.shape
     steps = np.zeros((n, 3), np.int64)
     extents = np.full((2, offsets[n]), NO_PIXEL, np.int64)
-    border = np.zeros((height, width), np.uint8)
-    for r in range(height):
-        for c in range(width):
+    # Of three rows, as many as are looked at at once: row r is border[r % 3].
+    border = np.zeros((3, width), np.uint8)
+    for last in range(height + 1):
+        r = last
+        for c in range(width if r < height else 0):
             label = labels[r, c]
+            border[r % 3, c] = 0
             if label == 0:
                 continue
             k = offsets[label - 1] + r - row0[label - 1]
@@ -73,10 +76,10 @@ def outline_sums(labels: NDArray[Any], row0: NDArray[Any], offsets: NDArray[Any]
             if (r == 0 or c == 0 or r == height - 1 or c == width - 1
                     or labels[r - 1, c] != label or labels[r + 1, c] != label
                     or labels[r, c - 1] != label or labels[r, c + 1] != label):
-                border[r, c] = 1
-    for r in range(height):
-        for c in range(width):
-            if border[r, c] == 0:
+                border[r % 3, c] = 1
+        r = last - 1
+        for c in range(width if r >= 0 else 0):
+            if border[r % 3, c] == 0:
                 continue
             label = labels[r, c]
             beside = 0
@@ -86,7 +89,7 @@ def outline_sums(labels: NDArray[Any], row0: NDArray[Any], offsets: NDArray[Any]
                     rr, cc = r + dr, c + dc
                     if (dr == 0 and dc == 0) or rr < 0 or cc < 0 or rr >= height or cc >= width:
                         continue
-                    if border[rr, cc] == 1 and labels[rr, cc] == label:
+                    if border[rr % 3, cc] == 1 and labels[rr, cc] == label:
                         if dr == 0 or dc == 0:
                             beside += 1
                         else:
