@@ -7,7 +7,7 @@ import typer
 
 def columns() -> None:
     """List the columns of lobes.csv and sets.csv with their units."""
-    from ..engine.measure import LOBE_COLUMNS
+    from ..engine.columns import LOBE_COLUMNS
     from ..engine.set_table import SET_COLUMNS
 
     for file, declared in (("lobes.csv", LOBE_COLUMNS), ("sets.csv", SET_COLUMNS)):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..models.card import ModelCard
-from . import group, masks, measure, preprocess, set_table
+from . import group, masks, measure, outline, preprocess, set_table
 from .generate import generate
 from .mosaic import Mosaic, Whole
 from .read import read
@@ -121,6 +121,7 @@ class Segmenter:
             whole = mosaic.finish()
         with log.step("masks", 0.85):
             lobe_masks = masks.from_labels(whole.labels, whole.iou, whole.stability)
+            outlines = outline.of_labels(whole.labels)
         with log.step("measure", 0.9):
             lobes = measure.measure(whole.labels, micrograph, lobe_masks.iou, lobe_masks.stability)
         with log.step("group", 0.95):
@@ -135,6 +136,7 @@ class Segmenter:
         return Result(
             micrograph=micrograph,
             masks=lobe_masks,
+            outlines=outlines,
             lobes=lobes,
             sets=sets,
             settings=settings,

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .measure import SET_MEMBERSHIP, Column, build_table
+from .columns import SET_MEMBERSHIP, Column, build_table
 from .types import I32, Table
 
 F64 = NDArray[np.float64]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..models.card import ModelCard
+from .outline import Outlines
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -238,6 +239,8 @@ class Result:
     micrograph: Micrograph
     masks: Masks
     """One mask a lobe; mask i is row i of ``lobes`` and label i + 1."""
+    outlines: Outlines
+    """One closed polygon a lobe, in the same order."""
     lobes: Table
     sets: Table
     settings: Settings

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from samcolloid_edge.engine import masks, measure, set_table
+from samcolloid_edge.engine import masks, measure, outline, set_table
 from samcolloid_edge.engine.settings import Settings
 from samcolloid_edge.engine.types import I32, Area, Micrograph, Result
 from samcolloid_edge.models.card import ModelCard
@@ -66,7 +66,8 @@ def result_of(
     roles = set_table.roles(set_index, centroids, lobes["area"])
     sets = set_table.sets(lobes, set_index, roles, pixel_size)
     return Result(
-        micrograph, found, set_table.with_sets(lobes, set_index, roles), sets, settings or Settings(), CARD,
+        micrograph, found, outline.of_labels(labels), set_table.with_sets(lobes, set_index, roles), sets,
+        settings or Settings(), CARD,
         providers=("CPUExecutionProvider",), timings={"encode": 0.5, "decode": 0.25}, counts={"prompts": 64},
     )
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from samcolloid_edge.engine import kernels_measure
-from samcolloid_edge.engine.measure import LOBE_COLUMNS, SET_MEMBERSHIP, measure
+from samcolloid_edge.engine.columns import LOBE_COLUMNS, SET_MEMBERSHIP
+from samcolloid_edge.engine.measure import measure
 from samcolloid_edge.engine.types import Area, Micrograph, Table
 from skimage.measure import regionprops_table
 
