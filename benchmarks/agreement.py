@@ -16,11 +16,11 @@ from typing import Any, Final
 import cv2
 import numpy as np
 from bars import Bar, bars_as_rows, print_bars, print_software, print_table, software, write_json
-from matching import F64, I64
 from numpy.typing import NDArray
 from published import SAMPLES, Agreement, Published, compare, read_published, shared_folder
 from samcolloid_edge import Segmenter, Settings
-from samcolloid_edge.engine.types import Micrograph, Result
+from samcolloid_edge.engine.matching import F64
+from samcolloid_edge.engine.types import I64, Micrograph, Result
 
 FOUND_BARS: Final[dict[str, dict[float, float | None]]] = {
     "spheres": {0.5: None, 0.6: 0.99, 0.7: None},

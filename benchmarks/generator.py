@@ -18,12 +18,13 @@ from typing import Any, Final
 
 import numpy as np
 from bars import Bar, print_bars, print_table
-from matching import Cutouts, Score, cutout_overlaps, match, score
+from cutouts import Cutouts, cutout_overlaps
 from numpy.typing import NDArray
 from samcolloid_edge import Settings
 from samcolloid_edge.engine import preprocess
 from samcolloid_edge.engine.bench import Clocking
 from samcolloid_edge.engine.generate import generate
+from samcolloid_edge.engine.matching import Score, match, score
 from samcolloid_edge.engine.ragged import Patches
 from samcolloid_edge.engine.session import open_model
 from samcolloid_edge.engine.synthetic import Scene, render

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from matching import F64, I64, Bool, Overlaps, box_overlaps, match, same_sets, sets_of_size
 from numpy.typing import NDArray
+from samcolloid_edge.engine.matching import F64, Overlaps, box_overlaps, match, same_sets, sets_of_size
+from samcolloid_edge.engine.types import I64, Bool
 
 SAMPLES: Final = {"spheres": 1, "dumbbells": 2, "trimers": 3}
 """Sample → lobes in one particle."""

@@ -19,9 +19,9 @@ from typing import Any, Final
 
 import numpy as np
 from bars import Bar, bars_as_rows, print_bars, print_software, print_table, software, write_json
-from matching import Score, mask_overlaps, match, same_sets, score, sets_of_size
 from numpy.typing import NDArray
 from samcolloid_edge import Segmenter, Settings
+from samcolloid_edge.engine.matching import Score, mask_overlaps, match, same_sets, score, sets_of_size
 from samcolloid_edge.engine.synthetic import Rendered, Scene, render
 from samcolloid_edge.engine.types import Result
 

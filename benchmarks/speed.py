@@ -26,13 +26,13 @@ from bars import Bar, bars_as_rows, print_bars, print_table, write_json
 from cost import seconds_of
 from generator import BAR, SAME, Run, f1_bar, ours, same, theirs
 from large import TIMES, measure_memory, measure_mosaic
-from matching import Score, mask_overlaps, match, score
 from numpy.typing import NDArray
 from published import shared_folder
 from samcolloid_edge import Segmenter, Settings
 from samcolloid_edge.engine import preprocess
 from samcolloid_edge.engine.generate import Crop
 from samcolloid_edge.engine.machine import cores
+from samcolloid_edge.engine.matching import Score, mask_overlaps, match, score
 from samcolloid_edge.engine.read import read
 from samcolloid_edge.engine.session import open_model
 from samcolloid_edge.export import checkpoint, sam

@@ -50,7 +50,7 @@ def test_the_engine_gives_the_masks_of_sams_generator(monkeypatch, crop_layers):
 
 def test_masks_that_overlap_are_compared_pixel_by_pixel(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
-    from matching import Cutouts, cutout_overlaps
+    from cutouts import Cutouts, cutout_overlaps
 
     rng = np.random.default_rng(0)
     masks = [rng.random((9, 12)) < 0.2 for _ in range(5)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -15,100 +14,11 @@ FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 
 
 @pytest.fixture
-def matching(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def published_module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(FOLDER)
-    import matching
-
-    yield matching
-
-
-@pytest.fixture
-def published_module(matching: ModuleType) -> ModuleType:
     import published
 
     return published
-
-
-def square_labels(*squares: tuple[int, int, int]) -> np.ndarray:
-    """A 60×80 label image of squares (row0, col0, side), numbered from 1."""
-    labels = np.zeros((60, 80), np.int32)
-    for number, (row, col, side) in enumerate(squares, start=1):
-        labels[row : row + side, col : col + side] = number
-    return labels
-
-
-def test_box_iou_is_intersection_over_union(matching: ModuleType) -> None:
-    overlaps = matching.box_overlaps([[0, 0, 10, 10], [30, 30, 40, 40]], [[0, 5, 10, 15], [50, 50, 60, 60]])
-    assert overlaps.first.tolist() == [0] and overlaps.second.tolist() == [0]
-    assert overlaps.iou == pytest.approx([50 / 150])
-
-
-def test_mask_iou_equals_the_count_of_pixels(matching: ModuleType) -> None:
-    rng = np.random.default_rng(0)
-    first, second = rng.integers(0, 4, (7, 9)), rng.integers(0, 5, (7, 9))
-    overlaps = matching.mask_overlaps(first, second)
-    assert overlaps.lengths == (3, 4)
-    for i, j, iou in zip(overlaps.first, overlaps.second, overlaps.iou, strict=True):
-        a, b = first == i + 1, second == j + 1
-        assert iou == pytest.approx((a & b).sum() / (a | b).sum())
-
-
-def test_matching_is_one_to_one_and_takes_the_largest_total(matching: ModuleType) -> None:
-    # Greedy would give the first truth its best partner and leave the second without one.
-    overlaps = matching.Overlaps(
-        np.array([0, 0, 1]), np.array([0, 1, 0]), np.ones(3), np.array([0.9, 0.8, 0.85]), (2, 2)
-    )
-    assert matching.match(overlaps, 0.5).tolist() == [[0, 1], [1, 0]]
-    assert matching.match(overlaps, 0.87).tolist() == [[0, 0]]
-    assert matching.match(overlaps, 0.95).shape == (0, 2)
-
-
-def test_matching_a_label_image_with_itself_finds_everything_in_any_order(matching: ModuleType) -> None:
-    labels = square_labels((0, 0, 10), (0, 10, 10), (20, 20, 15), (50, 60, 5))
-    order = np.array([0, 3, 1, 4, 2])
-    pairs = matching.match(matching.mask_overlaps(labels, order[labels]), 0.99)
-    assert pairs.tolist() == [[0, 2], [1, 0], [2, 3], [3, 1]]
-
-
-def test_empty_lists_match_nothing(matching: ModuleType) -> None:
-    empty = np.zeros((4, 5), np.int32)
-    assert matching.match(matching.mask_overlaps(empty, empty), 0.5).shape == (0, 2)
-    assert matching.match(matching.box_overlaps(np.empty((0, 4)), [[0, 0, 1, 1]]), 0.5).shape == (0, 2)
-
-
-def test_an_ignored_lobe_is_neither_missed_nor_false(matching: ModuleType) -> None:
-    ignored = np.array([False, True, True])
-    score = matching.score(np.array([[0, 0], [1, 1]]), (3, 3), ignored)
-    assert (score.found, score.truth, score.predicted) == (1, 1, 2)
-    assert score.f1 == pytest.approx(2 / 3)
-
-
-def test_scores_add_before_they_divide(matching: ModuleType) -> None:
-    total = matching.Score(1, 1, 1) + matching.Score(0, 3, 1)
-    assert (total.recall, total.precision) == (0.25, 0.5)
-
-
-def test_sets_are_the_same_only_with_the_same_members(matching: ModuleType) -> None:
-    identity = np.column_stack([np.arange(6)] * 2)
-    truth = np.array([1, 1, 2, 2, 3, 3])
-    assert matching.same_sets(identity, truth, np.array([7, 7, 4, 4, 9, 9])).tolist() == [
-        [2, 4],
-        [1, 7],
-        [3, 9],
-    ]
-    assert matching.same_sets(identity, truth, np.array([1, 1, 1, 2, 0, 3])).tolist() == []
-    one_more = matching.same_sets(identity[:4], truth[:4], np.array([1, 1, 2, 2, 2]))
-    assert one_more.tolist() == [[1, 1]], "a set with an unmatched member is another set"
-
-
-def test_a_hidden_member_may_be_missing_from_a_set(matching: ModuleType) -> None:
-    pairs, truth, ours = np.array([[0, 0], [1, 1]]), np.array([1, 1, 1]), np.array([5, 5])
-    assert matching.same_sets(pairs, truth, ours).tolist() == []
-    assert matching.same_sets(pairs, truth, ours, np.array([False, False, True])).tolist() == [[1, 5]]
-
-
-def test_sets_are_counted_by_size(matching: ModuleType) -> None:
-    assert matching.sets_of_size(np.array([0, 0, 3, 1, 1, 2, 2, 2]), 2).tolist() == [1]
 
 
 def dumbbell_table(published_module: ModuleType) -> Any:
@@ -211,7 +121,7 @@ def test_the_published_table_is_read_whole(published_module: ModuleType, tmp_pat
     assert image.ellipses[0] == pytest.approx([10, 8, 0.5])
 
 
-def test_a_figure_that_is_not_a_number_fails_its_bar(matching: ModuleType) -> None:
+def test_a_figure_that_is_not_a_number_fails_its_bar(published_module: ModuleType) -> None:
     from bars import Bar
 
     assert [Bar("", v, least=0.9).verdict for v in (0.9, 0.89, float("nan"))] == ["pass", "FAIL", "FAIL"]
@@ -220,7 +130,8 @@ def test_a_figure_that_is_not_a_number_fails_its_bar(matching: ModuleType) -> No
 
 
 @pytest.fixture
-def rendered(matching: ModuleType) -> ModuleType:
+def rendered(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(FOLDER)
     import rendered
 
     return rendered

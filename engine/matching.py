@@ -1,4 +1,4 @@
-"""One-to-one matching of lobes and of sets, the same for every benchmark.
+"""One-to-one matching of lobes and of sets, the same for every comparison and benchmark.
 
 Boxes are (row0, col0, row1, col1), half-open, px. Label images are (H, W) integer with 0 for background;
 label i + 1 is lobe i.
@@ -6,19 +6,16 @@ label i + 1 is lobe i.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from . import kernels_matching
+from .types import I64, Bool
 
 F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +32,6 @@ class Overlaps:
     """(K,) intersection over union, 0–1."""
     lengths: tuple[int, int]
     """Number of lobes in the two lists."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cutouts:
-    """N masks that may overlap each other, each inside its box."""
-
-    boxes: I64
-    """(N, 4)."""
-    inside: Sequence[Bool]
-    """Of each mask (height, width) bool, of its box."""
-
-    @classmethod
-    def of(cls, masks: Iterable[Bool]) -> Cutouts:
-        """Of masks (H, W) bool that have a pixel."""
-        boxes, inside = [], []
-        for mask in masks:
-            rows, cols = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-            row0, col0, row1, col1 = (int(n) for n in (rows[0], cols[0], rows[-1] + 1, cols[-1] + 1))
-            boxes.append((row0, col0, row1, col1))
-            inside.append(mask[row0:row1, col0:col1].copy())
-        return cls(np.array(boxes, np.int64).reshape(-1, 4), inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +64,22 @@ class Score:
 
 def box_overlaps(first: NDArray[Any], second: NDArray[Any]) -> Overlaps:
     """Overlaps of (N, 4) with (M, 4) boxes."""
-    a, b = np.asarray(first, np.float64).reshape(-1, 4), np.asarray(second, np.float64).reshape(-1, 4)
-    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    shared = np.clip(sides, 0, None).prod(axis=2)
-    i, j = np.nonzero(shared)
+    a, b = (np.ascontiguousarray(boxes, np.float64).reshape(-1, 4) for boxes in (first, second))
+    capacity = 16 * (len(a) + len(b))
+    while True:
+        size, rows, shared = kernels_matching.box_pairs(a, b, capacity)
+        if size <= capacity:
+            break
+        capacity = size
+    (i, j), shared = np.ascontiguousarray(rows[:size].T), shared[:size]
     area_a, area_b = ((x[:, 2:] - x[:, :2]).prod(axis=1) for x in (a, b))
-    union = area_a[i] + area_b[j] - shared[i, j]
-    return Overlaps(i, j, shared[i, j], shared[i, j] / union, (len(a), len(b)))
+    return Overlaps(i, j, shared, shared / (area_a[i] + area_b[j] - shared), (len(a), len(b)))
 
 
 def mask_overlaps(first: NDArray[Any], second: NDArray[Any]) -> Overlaps:
     """Overlaps of the lobes of two (H, W) label images; a label without pixels overlaps nothing."""
     if first.shape != second.shape:
-        raise ValueError(f"label images differ in shape: {first.shape} and {second.shape}")
+        raise ValueError(f"mask_overlaps: label images differ in shape: {first.shape} and {second.shape}")
     n, m = int(first.max(initial=0)), int(second.max(initial=0))
     both = (first > 0) & (second > 0)
     keys, shared = np.unique(first[both].astype(np.int64) * (m + 1) + second[both], return_counts=True)
@@ -113,46 +92,15 @@ def mask_overlaps(first: NDArray[Any], second: NDArray[Any]) -> Overlaps:
     return Overlaps(i - 1, j - 1, shared.astype(np.float64), shared / union, (n, m))
 
 
-def cutout_overlaps(first: Cutouts, second: Cutouts) -> Overlaps:
-    """Overlaps of two lists of masks."""
-    near = box_overlaps(first.boxes, second.boxes)
-    shared = np.zeros(len(near.first))
-    for k, (i, j) in enumerate(zip(near.first, near.second, strict=True)):
-        corner = np.maximum(first.boxes[i, :2], second.boxes[j, :2])
-        end = np.minimum(first.boxes[i, 2:], second.boxes[j, 2:])
-        a, b = (
-            masks.inside[n][tuple(slice(*span) for span in np.stack([corner, end], 1) - masks.boxes[n, :2, None])]
-            for masks, n in ((first, i), (second, j))
-        )
-        shared[k] = np.count_nonzero(a & b)
-    real = shared > 0
-    i, j, shared = near.first[real], near.second[real], shared[real]
-    area_a, area_b = (np.array([np.count_nonzero(m) for m in masks.inside], np.float64) for masks in (first, second))
-    return Overlaps(i, j, shared, shared / (area_a[i] + area_b[j] - shared), near.lengths)
-
-
 def match(overlaps: Overlaps, threshold: float) -> I64:
-    """(P, 2) pairs (first, second): one to one, the largest total IoU over pairs of IoU ≥ ``threshold``.
-
-    Hungarian algorithm on each connected component of the graph of admissible pairs.
-    """
-    keep = overlaps.iou >= threshold
-    i, j, iou = overlaps.first[keep], overlaps.second[keep], overlaps.iou[keep]
+    """(P, 2) pairs (first, second): one to one, the largest total IoU over pairs of IoU ≥ ``threshold`` (above 0)."""
+    keep = np.flatnonzero(overlaps.iou >= threshold)
+    keep = keep[np.argsort(overlaps.first[keep], kind="stable")]
     n, m = overlaps.lengths
-    graph = coo_array((np.ones(len(i)), (i, n + j)), shape=(n + m, n + m))
-    component = connected_components(graph, directed=False)[1][i] if len(i) else i
-    pairs = [np.empty((0, 2), np.int64)]
-    order = np.argsort(component, kind="stable")
-    for part in np.split(order, np.flatnonzero(np.diff(component[order])) + 1) if len(i) else ():
-        rows, row = np.unique(i[part], return_inverse=True)
-        cols, col = np.unique(j[part], return_inverse=True)
-        gain = np.zeros((len(rows), len(cols)))
-        gain[row, col] = iou[part]
-        r, c = linear_sum_assignment(gain, maximize=True)
-        r, c = r[gain[r, c] > 0], c[gain[r, c] > 0]
-        pairs.append(np.column_stack([rows[r], cols[c]]))
-    found = np.concatenate(pairs)
-    return found[np.argsort(found[:, 0], kind="stable")]
+    offsets = np.searchsorted(overlaps.first[keep], np.arange(n + 1))
+    taken = kernels_matching.assign(offsets, overlaps.second[keep], overlaps.iou[keep], m)
+    found = np.flatnonzero(taken >= 0)
+    return np.column_stack([found, taken[found]])
 
 
 def score(pairs: I64, lengths: tuple[int, int], ignored: Bool | None = None) -> Score:
