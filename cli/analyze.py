@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ..engine.settings import PRESETS, Grouping, Particle, Schedule, Settings
+from ..engine.settings import PRESETS, Grouping, Particle, Schedule, Settings, split_pixel_size
 
 _DEFAULT = Settings()
 
@@ -28,7 +28,15 @@ def analyze(
         Path, typer.Option(help="Folder for the results; it is made where it is missing.", show_default=False)
     ],
     pixel_size: Annotated[
-        float | None, typer.Option(help="nm per px, instead of what the file says.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="NM", help="nm per px, instead of what the file says; 4.466±0.05 (or +-) with its uncertainty.",
+            show_default=False,
+        ),
+    ] = None,
+    pixel_size_uncertainty: Annotated[
+        float | None,
+        typer.Option(help="Standard uncertainty of that, or of the file's own, nm per px.", show_default=False),
     ] = None,
     particle: Annotated[
         Particle | None,
@@ -160,5 +168,5 @@ def settings_of(preset: str, file: Path | None, options: dict[str, Any]) -> Sett
     values = Settings.preset(preset).to_dict()
     if file is not None:
         in_file = Settings.from_toml(file).to_dict()
-        values |= {name: in_file[name] for name in tomllib.loads(file.read_text("utf-8"))}
-    return Settings.from_mapping(values | options)
+        values |= {name: in_file[name] for name in split_pixel_size(tomllib.loads(file.read_text("utf-8")))}
+    return Settings.from_mapping(values | split_pixel_size(options))

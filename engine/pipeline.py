@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..models.card import ModelCard
 from . import group, masks, measure, outline, preprocess, set_table
 from .generate import generate
+from .lengths import with_uncertainty
 from .mosaic import Mosaic, Whole
 from .read import read
 from .session import Device, Session, open_model
@@ -87,7 +88,7 @@ class Segmenter:
     def analyze(
         self,
         source: str | os.PathLike[str] | NDArray[Any] | Micrograph,
-        pixel_size: float | None = None,
+        pixel_size: float | str | None = None,
         *,
         settings: Settings | None = None,
         progress: Progress | None = None,
@@ -95,15 +96,17 @@ class Segmenter:
         """Find, group and measure all lobes of one micrograph.
 
         ``source`` is a path, an (H, W) or (H, W, 3 or 4) array, or a Micrograph; ``pixel_size`` in nm per px
-        overrides what the file says. Finding nothing is a result; ImageError, ModelError and SettingsError say
-        what is wrong in one sentence.
+        overrides what the file says; ``"4.466±0.05"`` gives its standard uncertainty too. Finding
+        nothing is a result; ImageError, ModelError and SettingsError say what is wrong in one sentence.
         """
         settings = settings or Settings()
         if pixel_size is not None:
-            settings = replace(settings, pixel_size=pixel_size)
+            size, uncertainty = with_uncertainty(pixel_size)
+            settings = replace(settings, pixel_size=size, pixel_size_uncertainty=uncertainty)
         log = _Log(progress)
         with log.step("read", 0.0):
-            micrograph = source if isinstance(source, Micrograph) else read(source, settings.pixel_size)
+            micrograph = source if isinstance(source, Micrograph) else read(
+                source, settings.pixel_size, settings.pixel_size_uncertainty)  # fmt: skip
             grey = preprocess.Grey.of_micrograph(micrograph)
         with log.step("model", 0.02):
             session = self.session
@@ -154,7 +157,7 @@ class Segmenter:
 
 def analyze(
     source: str | os.PathLike[str] | NDArray[Any],
-    pixel_size: float | None = None,
+    pixel_size: float | str | None = None,
     *,
     settings: Settings | None = None,
     model: str | os.PathLike[str] | None = None,

@@ -28,11 +28,16 @@ _PRINTED: Final = 1e4
 """nm per px: more than any electron micrograph has, and about what a print resolution comes to."""
 
 
-def read(source: str | os.PathLike[str] | NDArray[Any], pixel_size: float | None = None) -> Micrograph:
+def read(
+    source: str | os.PathLike[str] | NDArray[Any],
+    pixel_size: float | None = None,
+    pixel_size_uncertainty: float | None = None,
+) -> Micrograph:
     """The micrograph in a TIFF, PNG, JPEG or BMP file, or in an array.
 
     source: a path, or an array (H, W) or (H, W, 3 or 4), RGB or RGBA, of uint8, uint16, float32 or float64.
     pixel_size: nm per px, overriding what the file says.
+    pixel_size_uncertainty: nm per px, standard uncertainty of the size given, or of the file's own.
 
     The pixels keep the file's dtype and values. Palettes are applied; white-is-zero is turned round;
     fewer than 8 bits are spread over 8; colour becomes luminance (Rec. 601), with a warning where the
@@ -57,6 +62,7 @@ def read(source: str | os.PathLike[str] | NDArray[Any], pixel_size: float | None
         sha256=sha256,
         pixel_size=size,
         pixel_size_source=origin,
+        pixel_size_uncertainty=None if size is None else pixel_size_uncertainty,
         area=find_data_bar(pixels),
         file_pixel_size=raster.pixel_size.x if raster.pixel_size else None,
         warnings=(*raster.warnings, *warnings, *size_warnings),

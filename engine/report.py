@@ -125,6 +125,7 @@ def record(result: Result) -> dict[str, Any]:
         },
         "pixel_size": {
             "nm_per_px": micrograph.pixel_size,
+            "uncertainty_nm_per_px": micrograph.pixel_size_uncertainty,
             "source": micrograph.pixel_size_source,
             "file_nm_per_px": micrograph.file_pixel_size,
         },

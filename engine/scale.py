@@ -13,22 +13,10 @@ from xml.etree import ElementTree
 
 from tifffile import TiffFile
 
+from .lengths import MICRO, is_length, nanometres
+
 CZ_SEM: Final = 34118
 """TIFF tag of Zeiss scanning electron microscopes (SmartSEM): text, after a block of unnamed numbers."""
-
-_MICRO: Final = "\u00b5"
-"""The micro sign; the Greek letter that looks the same is turned into it."""
-_PREFIXES: Final = {"f": 1e-6, "p": 1e-3, "n": 1.0, "u": 1e3, _MICRO: 1e3, "m": 1e6, "c": 1e7, "": 1e9}
-_NAMES: Final = {
-    "å": 0.1,
-    "angstrom": 0.1,
-    "nanometer": 1.0,
-    "micron": 1e3,
-    "microns": 1e3,
-    "micrometer": 1e3,
-    "in": 2.54e7,
-    "inch": 2.54e7,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +35,10 @@ def pixel_size(tiff: TiffFile) -> PixelSize | None:
     """The pixel size that the first page of ``tiff`` states; None where it states none that makes sense."""
     for read in (_zeiss, _ome, _imagej):
         found = read(tiff)
-        if found is not None and _is_length(found.x) and _is_length(found.y):
+        if found is not None and is_length(found.x) and is_length(found.y):
             # 12 digits: a size that went through a ratio of whole numbers comes back as it was written.
             return PixelSize(float(f"{found.x:.12g}"), float(f"{found.y:.12g}"), found.source)
     return None
-
-
-def nanometres(unit: str) -> float | None:
-    """nm in one ``unit`` of length (fm to m, micron, Å, inch); None for anything else, "pixel" for one."""
-    unit = unit.strip()
-    if unit.casefold() in _NAMES:
-        return _NAMES[unit.casefold()]
-    return _PREFIXES.get(unit[:-1].replace("\u03bc", _MICRO)) if unit.endswith("m") else None
 
 
 def _zeiss(tiff: TiffFile) -> PixelSize | None:
@@ -72,7 +52,7 @@ def _zeiss(tiff: TiffFile) -> PixelSize | None:
     match = re.fullmatch(r"([\d.,eE+-]+)\s*(\S+)", " ".join(map(str, value)).strip())
     if match is not None:
         size = _length(match[1].replace(",", "."), match[2])
-        if _is_length(size):
+        if is_length(size):
             return PixelSize(size, size, "Zeiss CZ_SEM AP_IMAGE_PIXEL_SIZE")
     unnamed = tag.value.get("", ())
     size = _length(unnamed[3], "m") if len(unnamed) > 3 else math.nan
@@ -91,7 +71,7 @@ def _ome(tiff: TiffFile) -> PixelSize | None:
     if pixels is None:
         return None
     x, y = (
-        _length(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", f"{_MICRO}m"))
+        _length(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", f"{MICRO}m"))
         for axis in "XY"
     )
     return PixelSize(x, y if "PhysicalSizeY" in pixels.attrib else x, "OME-TIFF PhysicalSizeX")
@@ -122,7 +102,3 @@ def _length(number: object, unit: str) -> float:
         return float(str(number)) * (nanometres(unit) or math.nan)
     except ValueError:
         return math.nan
-
-
-def _is_length(size: float) -> bool:
-    return math.isfinite(size) and size > 0

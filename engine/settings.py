@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from ..models.errors import SettingsError
+from .lengths import with_uncertainty
 
 Particle = Literal["auto", "sphere", "dumbbell", "trimer"]
 Grouping = Literal["model", "published"]
@@ -61,6 +62,8 @@ class Settings:
     """How lobes become sets: by the model's own particle masks, or by the paper's neighbour rules."""
     pixel_size: float | None = None
     """nm per px, overriding what the file says. None: the file's own."""
+    pixel_size_uncertainty: float | None = None
+    """Standard uncertainty of that, or of the file's own, nm per px. None: unknown."""
 
     def __post_init__(self) -> None:
         for name in ("pred_iou_thresh", "stability_score_thresh", "box_nms_thresh", "crop_nms_thresh", "max_overlap"):
@@ -79,6 +82,11 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise SettingsError(f"{name} must be a number above 0 ({unit}), not {value}.")
+        uncertainty = self.pixel_size_uncertainty
+        if uncertainty is not None and not 0 <= uncertainty < (self.pixel_size or math.inf):
+            raise SettingsError(
+                f"pixel_size_uncertainty must be at least 0 and below pixel_size (nm per px), not {uncertainty}."
+            )
         if self.particle not in PARTICLES:
             raise SettingsError(f"particle must be one of {', '.join(PARTICLES)}, not {self.particle!r}.")
         if self.schedule not in SCHEDULES:
@@ -96,13 +104,13 @@ class Settings:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from names and values; an unknown name is an error."""
+        """Settings from names and values; an unknown name is an error. A pixel size may be "4.466±0.05"."""
         known = {f.name for f in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise SettingsError(f"Unknown setting {unknown[0]!r}; there are {', '.join(sorted(known))}.")
         try:
-            return cls(**values)
+            return cls(**split_pixel_size(values))
         except TypeError as error:
             raise SettingsError(f"A setting has the wrong type: {error}.") from None
 
@@ -122,6 +130,17 @@ class Settings:
         """The settings that have a value, as TOML."""
         values = ((k, v) for k, v in self.to_dict().items() if v is not None)
         return "".join(f'{k} = "{v}"\n' if isinstance(v, str) else f"{k} = {v}\n" for k, v in values)
+
+
+def split_pixel_size(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by name, where a pixel size written as text (``"4.466±0.05"``) has become the two settings it means."""
+    if not isinstance(values.get("pixel_size"), str):
+        return dict(values)
+    size, uncertainty = with_uncertainty(values["pixel_size"])
+    stated = values.get("pixel_size_uncertainty", uncertainty)
+    if uncertainty not in (None, stated):
+        raise SettingsError(f"The uncertainty of pixel_size is given twice, as {uncertainty:g} and as {stated}.")
+    return {**values, "pixel_size": size, "pixel_size_uncertainty": stated}
 
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {

@@ -75,6 +75,8 @@ class Micrograph:
     """The analysed area: the image without its data bar."""
     file_pixel_size: float | None = None
     """nm per px according to the file, also where the user overrides it."""
+    pixel_size_uncertainty: float | None = None
+    """nm per px, standard uncertainty of ``pixel_size``; None where nothing tells it."""
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -163,7 +163,8 @@ def test_an_output_folder_that_cannot_be_written_to_is_one_sentence(run: Program
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--pixel-size", "0"], ["--pixel-size", "nan"], ["--pred-iou-thresh", "3"], ["--particle", "cube"],
+        ["--pixel-size", "0"], ["--pixel-size", "nan"], ["--pixel-size", "4+-5"],
+        ["--pred-iou-thresh", "3"], ["--particle", "cube"],
         ["--preset", "best"], ["--device", "tpu"], ["--threads", "0"], ["--settings", "missing.toml"],
         ["--no-such-flag"],
     ],
@@ -185,6 +186,9 @@ def test_options_go_over_the_settings_file_and_the_file_over_the_preset(tmp_path
     file.write_text("crop_n_layers = 0\n", "utf-8")
     assert settings_of("published", file, {}).crop_n_layers == 0
     assert settings_of("default", None, {}) == Settings()
+    file.write_text("pixel_size = '4.466±0.05'\n", "utf-8")
+    assert settings_of("default", file, {}) == Settings(pixel_size=4.466, pixel_size_uncertainty=0.05)
+    assert settings_of("default", file, {"pixel_size": "5"}) == Settings(pixel_size=5)
     file.write_text("points = 20\n", "utf-8")
     with pytest.raises(SettingsError, match="Unknown setting 'points'"):
         settings_of("default", file, {})

@@ -130,6 +130,14 @@ def test_a_size_given_overrides_the_files_and_both_are_told(tmp_path: Path) -> N
     assert read(path, 5).warnings == ("The pixel size given, 5 nm, is 12 % off the file's 4.466 nm.",)
 
 
+def test_an_uncertainty_belongs_to_a_size_be_it_given_or_the_files(tmp_path: Path) -> None:
+    path = written(tmp_path, tiff_bytes(GREY, extratags=[ZEISS]))
+    assert read(path).pixel_size_uncertainty is None
+    assert read(path, 4.45, 0.05).pixel_size_uncertainty == 0.05
+    assert read(path, pixel_size_uncertainty=0.05).pixel_size_uncertainty == 0.05
+    assert read(GREY, pixel_size_uncertainty=0.05).pixel_size_uncertainty is None
+
+
 @pytest.mark.parametrize("given", [0, -1, -4.466, float("nan"), float("inf"), "4.466"])
 def test_a_size_that_is_none_is_refused(tmp_path: Path, given: Any) -> None:
     told = f"the pixel size must be a number above 0 (nm per px), not {given!r}"

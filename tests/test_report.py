@@ -109,7 +109,7 @@ def test_the_overlay_is_written_in_its_own_colours(tmp_path: Path) -> None:
 
 def test_the_record_says_how_the_result_came_about(tmp_path: Path) -> None:
     result = small_result(source="a.tif", sha256=SHA, settings=Settings(pixel_size=2.0))
-    micrograph = replace(result.micrograph, file_pixel_size=2.5, warnings=("one",))
+    micrograph = replace(result.micrograph, file_pixel_size=2.5, pixel_size_uncertainty=0.1, warnings=("one",))
     write(replace(result, micrograph=micrograph, warnings=("one", "two")), tmp_path)
     found = json.loads((tmp_path / "result.json").read_text("utf-8"))
     assert found["input"] == {
@@ -117,7 +117,9 @@ def test_the_record_says_how_the_result_came_about(tmp_path: Path) -> None:
         "analysed_area": {"row0": 0, "col0": 0, "row1": 120, "col1": 110},
         "mapped_to_8_bit": None,
     }
-    assert found["pixel_size"] == {"nm_per_px": 2.0, "source": "a test", "file_nm_per_px": 2.5}
+    assert found["pixel_size"] == {
+        "nm_per_px": 2.0, "uncertainty_nm_per_px": 0.1, "source": "a test", "file_nm_per_px": 2.5,
+    }  # fmt: skip
     assert found["settings"] == result.settings.to_dict()
     model = result.model
     assert found["model"] == {"name": "by-hand", "digest": model.digest, "files": dict(model.files)}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from samcolloid_edge.engine.scale import CZ_SEM, PixelSize, nanometres, pixel_size
+from samcolloid_edge.engine.scale import CZ_SEM, PixelSize, pixel_size
 
 PIXELS = np.zeros((6, 8), np.uint8)
 MICRO = "\u00b5"
@@ -152,13 +152,6 @@ def test_zeiss_comes_before_the_rest() -> None:
     found = stated(imagej=True, resolution=(1.0, 1.0), metadata={"unit": "nm"}, extratags=[entry])
     assert found is not None
     assert found.x == 2
-
-
-def test_both_micro_letters_are_one_unit_and_words_are_none() -> None:
-    assert nanometres("\u00b5m") == nanometres("\u03bcm") == nanometres(" um ") == nanometres("Micron") == 1e3
-    assert nanometres("\u212b") == nanometres("\u00c5") == nanometres("angstrom") == 0.1
-    for word in ("", "pixel", "reference frame", "mA", "am", "datum"):
-        assert nanometres(word) is None
 
 
 def test_every_published_micrograph_has_its_size(published: Path) -> None:

@@ -21,7 +21,9 @@ def test_toml_leads_there_and_back(tmp_path):
 @pytest.mark.parametrize("wrong", [
     {"pred_iou_thresh": 1.5}, {"stability_score_thresh": -0.1}, {"box_nms_thresh": 2}, {"crop_overlap_ratio": 1},
     {"points_per_side": 0}, {"crop_n_layers": -1}, {"min_radius": 0}, {"min_radius": float("nan")},
-    {"pixel_size": -4.4}, {"pixel_size": float("inf")}, {"particle": "cube"}, {"grouping": "none"},
+    {"pixel_size": -4.4}, {"pixel_size": float("inf")},
+    {"pixel_size": "4.4±"}, {"pixel_size": "4.4±5"}, {"pixel_size": "4.4±0.1", "pixel_size_uncertainty": 0.2},
+    {"pixel_size_uncertainty": -1}, {"particle": "cube"}, {"grouping": "none"},
     {"unheard_of": 1}, {"pred_iou_thresh": "high"},
 ])  # fmt: skip
 def test_a_senseless_setting_is_named(wrong):
@@ -39,3 +41,18 @@ def test_a_file_that_is_no_toml_is_named(tmp_path, text):
     (tmp_path / "s.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(SettingsError, match=r"s\.toml"):
         Settings.from_toml(tmp_path / "s.toml")
+
+
+@pytest.mark.parametrize("text", ["4.466±0.05", "4.466 ± 0.05", "4.466+-0.05", "4.466 +/- 5e-2"])
+def test_a_pixel_size_may_be_written_with_its_uncertainty(tmp_path, text):
+    settings = Settings(pixel_size=4.466, pixel_size_uncertainty=0.05)
+    assert Settings.from_mapping({"pixel_size": text}) == settings
+    (tmp_path / "s.toml").write_text(f'pixel_size = "{text}"', "utf-8")
+    assert Settings.from_toml(tmp_path / "s.toml") == settings
+    (tmp_path / "s.toml").write_text(settings.to_toml(), "utf-8")
+    assert Settings.from_toml(tmp_path / "s.toml") == settings
+
+
+def test_an_uncertainty_alone_is_that_of_the_files_own_pixel_size():
+    assert Settings.from_mapping({"pixel_size_uncertainty": 0.05}) == Settings(pixel_size_uncertainty=0.05)
+    assert Settings.from_mapping({"pixel_size": "4.466"}) == Settings(pixel_size=4.466)
