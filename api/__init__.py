@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from samcolloid_edge.engine.pipeline import Segmenter, analyze
+    from samcolloid_edge.engine.report import save
     from samcolloid_edge.engine.settings import Settings
     from samcolloid_edge.engine.types import Masks, Micrograph, Result, Table
     from samcolloid_edge.models.errors import ImageError, ModelError, OutputError, SamColloidError, SettingsError
@@ -25,13 +26,14 @@ __all__ = [
     "SettingsError",
     "Table",
     "analyze",
+    "save",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Load what a name needs at its first use: ``samcolloid-edge --help`` waits for neither onnxruntime nor numba."""
     if name in __all__:
-        for module in ("models.errors", "engine.settings", "engine.types", "engine.pipeline"):
+        for module in ("models.errors", "engine.settings", "engine.types", "engine.pipeline", "engine.report"):
             found = getattr(import_module(f"{__name__}.{module}"), name, None)
             if found is not None:
                 return found

@@ -148,6 +148,15 @@ def analyze(
         int | None, typer.Option(min=1, help="Threads of one run of the model.", show_default="all cores")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Images computed at once.")] = 1,
+    formats: Annotated[
+        str,
+        typer.Option(
+            help="Files to write beside the tables (CSV), label images, overlay and record, with commas between: "
+            "xlsx, parquet, coco; or all.",
+            metavar="LIST",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
     """Find and measure particles and their lobes: tables, label image and overlay of every image."""
     # The options that are settings carry the settings' names.
@@ -156,11 +165,13 @@ def analyze(
         preset, settings, {name: value for name, value in named.items() if value is not None}
     )
     from ..engine.pipeline import Segmenter
+    from ..engine.report_formats import chosen as chosen_formats
     from .batch import Batch, run
     from .inputs import expand
 
+    files = chosen_formats(name for name in formats.replace(" ", "").lower().split(",") if name)
     segmenter = Segmenter(model, device=device, threads=threads)
-    raise typer.Exit(run(Batch(expand(inputs), out, segmenter, chosen, overwrite, workers)))
+    raise typer.Exit(run(Batch(expand(inputs), out, segmenter, chosen, overwrite, workers, files)))
 
 
 def settings_of(preset: str, file: Path | None, options: dict[str, Any]) -> Settings:

@@ -15,8 +15,8 @@ import typer
 
 from ..engine import report
 from ..engine.files import check_folder, sha256_of, write_files
-from ..engine.overlay import draw
 from ..engine.pipeline import Segmenter
+from ..engine.report_formats import ALWAYS, chosen, formats_of
 from ..engine.settings import Settings
 from ..models.errors import ImageError, ModelError, OutputError, SamColloidError
 from .display import Display
@@ -38,6 +38,8 @@ class Batch:
     overwrite: bool
     workers: int = 1
     """Images computed at once."""
+    formats: Sequence[str] = ALWAYS
+    """Of the files of each result, as from ``report_formats.chosen``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class _Image:
     ) -> None:
         self.batch, self.item, self.folder, self.number = batch, item, folder, number
         self.display, self.turn = display, turn
+        self.formats = batch.formats
         self.said: list[tuple[Callable[[str], None], str]] = []
 
     def outcome(self) -> _Outcome:
@@ -124,13 +127,16 @@ class _Image:
         path, target = self.item.path, self.batch.out / self.folder
         if self.batch.overwrite or not path.is_file():
             return None
-        found = report.existing(target, _identity(self.batch, path))
+        found = report.existing(target, _identity(self.batch, path), self.formats)
         if found == "other":
             raise OutputError(
                 f"{target}: holds another result (of another input, settings, model or version, or edited "
                 "since); add --overwrite or choose another --out."
             )
         if found is None:
+            return None
+        if found == "fewer":  # made again with what it has and what it lacks
+            self.formats = chosen({*self.formats, *formats_of(report.read_record(target)["files"])})
             return None
         self._line(f"{self.number} {path}: skipped, the same result is in {target}")
         return self._is("skipped", report.read_record(target))
@@ -144,10 +150,10 @@ class _Image:
         record = report.record(result)
         for warning in record["warnings"]:
             self._trouble(f"{self.number} {path}: {warning}")
-        overlay = draw(result)
+        files = report.contents(result, record, self.formats)
         self.turn.take("write")
-        written = report.write(result, record, target, overlay=overlay)
-        for moved in (p for p, name in zip(written, report.FILES, strict=True) if p.name != name):
+        written = report.write(target, files)
+        for moved in (p for p, name in zip(written, files, strict=True) if p.name != name):
             self._trouble(f"{self.number} {path}: a file is open in another program, so it was written as {moved}")
         seconds = time.perf_counter() - start
         self._line(f"{self.number} {path}: {report.one_line(record)}, {seconds:.1f} s -> {target}")

@@ -36,7 +36,8 @@ def simulate(
 ) -> None:
     """Render micrographs with exact truth: a TIFF with its pixel size and a CSV of the lobes in it, each."""
     from ..engine.files import check_folder, write_files
-    from ..engine.report import gray_tiff, table_csv
+    from ..engine.report_csv import table_csv
+    from ..engine.report_tiff import gray_tiff
     from ..engine.synthetic import Scene, of_size, render
 
     shape = re.fullmatch(r"(\d+)x(\d+)", size)

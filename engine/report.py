@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
+from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from .files import sha256_of, write_files
+from .overlay import draw
+from .report_coco import coco_json
+from .report_csv import cell, json_bytes, rows_csv, table_csv
+from .report_formats import ALWAYS, chosen, files_of
+from .report_parquet import table_parquet
+from .report_tiff import lobes_tiff, sets_tiff
+from .report_xlsx import workbook
 from .settings import Settings
-from .types import U8, Result, Table
+from .types import Result
 
 SCHEMA_VERSION: Final = 1
-FILES: Final = ("lobes.csv", "sets.csv", "labels.tif", "overlay.png", "result.json")
-"""The files of one result, in the order they are written: the record of the others comes last."""
+FILES: Final = files_of(ALWAYS)
+"""The files that every result has, in the order they are written: the record of the others comes last."""
 KINDS: Final = {"sphere": "spheres", "dumbbell": "dumbbells", "trimer": "trimers", "chain": "chains"}
 QUANTITIES: Final = (
     "diameter", "diameter_sphere", "diameter_large", "diameter_small",
@@ -65,27 +71,59 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write(result: Result, found: Mapping[str, Any], folder: Path, *, overlay: U8) -> list[Path]:
-    """Write ``FILES`` into ``folder``, all or none; the paths written, in that order.
+def save(result: Result, folder: str | PathLike[str], formats: Iterable[str] = ()) -> list[Path]:
+    """Write a result's files into ``folder``, all or none, over those of a result that is there; the paths written.
 
-    ``found`` is the result's record, ``overlay`` an (H, W, 3) uint8 RGB picture. A file that another program
-    holds open is written beside itself under a new name, which is in the list then. Raises OutputError where
-    nothing can be written.
+    ``formats`` are asked for beside the tables (CSV), label images (TIFF), overlay and record: ``xlsx``, ``parquet``,
+    ``coco``, or ``all``. SettingsError where one does not exist or its library is missing, OutputError where nothing
+    can be written.
     """
-    contents = {
-        "lobes.csv": table_csv(result.lobes),
-        "sets.csv": table_csv(result.sets),
-        "labels.tif": labels_tiff(result),
-        "overlay.png": _png(overlay),
+    formats = chosen(formats)
+    return write(Path(folder), contents(result, record(result), formats))
+
+
+def contents(result: Result, found: Mapping[str, Any], formats: Iterable[str] = ALWAYS) -> dict[str, bytes]:
+    """What the files of ``formats``, as from ``chosen``, hold, by name; ``found`` is the result's record."""
+    writers: dict[str, Callable[[], bytes]] = {
+        "lobes.csv": lambda: table_csv(result.lobes),
+        "sets.csv": lambda: table_csv(result.sets),
+        "labels.tif": lambda: lobes_tiff(result),
+        "sets.tif": lambda: sets_tiff(result),
+        "overlay.png": lambda: cv2.imencode(".png", draw(result)[:, :, ::-1])[1].tobytes(),
+        "coco.json": lambda: coco_json(result),
+        "result.xlsx": lambda: workbook(result, found),
+        "lobes.parquet": lambda: table_parquet(result.lobes, found),
+        "sets.parquet": lambda: table_parquet(result.sets, found),
     }
+    files = {name: writers[name]() for name in files_of(formats) if name != "result.json"}
     # The record vouches for the other files by their digests, so "the same result is there" means all of it.
-    digests = {name: _sha256(data) for name, data in contents.items()}
-    contents["result.json"] = json_bytes({**found, "files": digests})
-    return write_files(folder, contents)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    return {**files, "result.json": json_bytes({**found, "files": digests})}
 
 
-def existing(folder: Path, identity: Identity) -> Literal["same", "other"] | None:
-    """What ``folder`` holds: this very result, whole; another, damaged or edited one; None where nothing."""
+def write(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Write a result's ``contents`` into ``folder``, all or none; the paths written, in that order.
+
+    A file that another program holds open is written beside itself under a new name, which is in the list then. What
+    an earlier result left there beyond these files is removed, unless somebody edited it: no file of another result
+    lies beside this one. Raises OutputError where nothing can be written.
+    """
+    before = read_record(folder).get("files")
+    written = write_files(folder, files)
+    for name, digest in before.items() if isinstance(before, dict) else ():
+        left = folder / Path(name).name
+        with suppress(OSError):  # gone, or open in another program
+            if name not in files and sha256_of(left) == digest:
+                left.unlink()
+    return written
+
+
+def existing(
+    folder: Path, identity: Identity, formats: Iterable[str] = ALWAYS
+) -> Literal["same", "fewer", "other"] | None:
+    """What ``folder`` holds: this very result, whole; the same with fewer files than ``formats`` have; another,
+    damaged or edited one; None where nothing.
+    """
     if not any((folder / name).exists() for name in FILES):
         return None
     found = read_record(folder)
@@ -93,10 +131,13 @@ def existing(folder: Path, identity: Identity) -> Literal["same", "other"] | Non
         there = (found["input"]["sha256"], found["settings"], found["model"]["digest"],
                  found["versions"]["samcolloid-edge"])
         whole = all(sha256_of(folder / name) == digest for name, digest in found["files"].items())
+        lacks = {*files_of(formats)} - {*found["files"], "result.json"}
     except (KeyError, TypeError, AttributeError, OSError):
         return "other"
     wanted = (identity.sha256, _plain(identity.settings.to_dict()), identity.model_digest, identity.version)
-    return "same" if whole and there == wanted else "other"
+    if not whole or there != wanted:
+        return "other"
+    return "fewer" if lacks else "same"
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -181,42 +222,7 @@ def summary_row(
 
 def summary_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """``summary.csv``: one row an image; what a failed one lacks is empty."""
-    return rows_csv(SUMMARY_COLUMNS, ([_cell(row.get(name)) for name in SUMMARY_COLUMNS] for row in rows))
-
-
-def table_csv(table: Table) -> bytes:
-    """UTF-8 CSV: one header line, no unit row; an undefined value is an empty cell."""
-    return rows_csv(table, zip(*(_cells(column) for column in table.values()), strict=True))
-
-
-def rows_csv(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> bytes:
-    """UTF-8 CSV of plain Python values."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8")
-
-
-def labels_tiff(result: Result) -> bytes:
-    """The label image as TIFF with its pixel size: uint16 as ImageJ has it, OME's uint32 above 65,535."""
-    labels, size = result.masks.labels(), result.micrograph.pixel_size
-    if len(result.masks) <= np.iinfo(np.uint16).max:
-        return gray_tiff(labels.astype(np.uint16), size)
-    names = ("PhysicalSizeX", "PhysicalSizeY")
-    scale = {} if size is None else dict.fromkeys(names, size) | {f"{name}Unit": "nm" for name in names}
-    file = io.BytesIO()
-    tifffile.imwrite(file, labels.astype(np.uint32), ome=True, metadata={"axes": "YX", **scale})
-    return file.getvalue()
-
-
-def gray_tiff(image: NDArray[np.uint8] | NDArray[np.uint16], pixel_size: float | None) -> bytes:
-    """An (H, W) image as ImageJ's TIFF, with the pixel size (nm/px) where it is known."""
-    file = io.BytesIO()
-    scale = None if pixel_size is None else (1 / pixel_size, 1 / pixel_size)
-    metadata = None if pixel_size is None else {"unit": "nm"}
-    tifffile.imwrite(file, image, imagej=True, resolution=scale, metadata=metadata)
-    return file.getvalue()
+    return rows_csv(SUMMARY_COLUMNS, ([cell(row.get(name)) for name in SUMMARY_COLUMNS] for row in rows))
 
 
 def one_line(found: Mapping[str, Any]) -> str:
@@ -226,36 +232,11 @@ def one_line(found: Mapping[str, Any]) -> str:
     return f"{counts['lobes']} lobes, {counts['sets']} sets, {scale}"
 
 
-def json_bytes(values: Mapping[str, Any]) -> bytes:
-    """Readable UTF-8 JSON."""
-    return (json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
-
-
-def _png(picture: U8) -> bytes:
-    return cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes()
-
-
-def _cells(column: NDArray[Any]) -> list[Any]:
-    digits = 10 if column.dtype.itemsize > 4 else 7  # float32 has no more
-    return [_cell(value, digits) for value in column.tolist()]
-
-
-def _cell(value: Any, digits: int = 10) -> Any:
-    """A float as text of so many significant digits; nothing for None and NaN."""
-    if value is None or value != value:
-        return ""
-    return format(value, f".{digits}g") if isinstance(value, float) else value
-
-
 def _mean_and_deviation(values: NDArray[Any]) -> tuple[float | None, float | None]:
     """Of the values that are defined; None where there are too few."""
     defined = values[~np.isnan(values)]
     mean = float(defined.mean()) if len(defined) else None
     return mean, float(defined.std(ddof=1)) if len(defined) > 1 else None
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _plain(value: Any) -> Any:

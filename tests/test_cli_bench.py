@@ -30,7 +30,8 @@ REDUCED = Path(__file__).parent / "data" / "reduced_sam.pth"
 EVERY_PATH = """
 import numpy as np
 from samcolloid_edge import Segmenter, Settings
-from samcolloid_edge.engine import caches, overlay, report
+from samcolloid_edge.engine import caches, report
+from samcolloid_edge.engine.report_formats import chosen
 from samcolloid_edge.engine.synthetic import Scene, render
 
 before = caches.kept()
@@ -48,8 +49,7 @@ for source, settings in (
     (np.full((90, 90), 7, np.uint8), Settings()),
 ):
     result = segmenter.analyze(source, 2.0, settings=settings)
-    overlay.draw(result)
-    report.labels_tiff(result)
+    report.contents(result, report.record(result), chosen(["all"]))
 print(before, caches.kept())
 """
 

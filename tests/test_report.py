@@ -7,7 +7,6 @@ import errno
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,16 @@ import pandas as pd
 import pytest
 import tifffile
 from handmade import discs, result_of, small_result
+from samcolloid_edge import save
 from samcolloid_edge.engine import report
 from samcolloid_edge.engine.overlay import draw
+from samcolloid_edge.engine.report_formats import FORMATS, chosen, files_of
 from samcolloid_edge.engine.settings import Settings
 from samcolloid_edge.engine.types import Result
-from samcolloid_edge.models.errors import OutputError
+from samcolloid_edge.models.errors import OutputError, SettingsError
 from skimage.measure import regionprops_table
 
 SHA = "ab" * 32
-
-
-def write(result: Result, folder: Path) -> list[Path]:
-    return report.write(result, report.record(result), folder, overlay=draw(result))
 
 
 def identity(result: Result, **other: Any) -> report.Identity:
@@ -42,13 +39,13 @@ def names(folder: Path) -> list[str]:
 
 def test_every_file_is_there_and_nothing_else(tmp_path: Path) -> None:
     folder = tmp_path / "Größe 5 µm" / "a"
-    assert write(small_result(), folder) == [folder / name for name in report.FILES]
+    assert save(small_result(), folder) == [folder / name for name in report.FILES]
     assert names(folder) == sorted(report.FILES)
 
 
 def test_tables_read_back_as_they_were(tmp_path: Path) -> None:
     result = small_result()
-    write(result, tmp_path)
+    save(result, tmp_path)
     for name, table in (("lobes.csv", result.lobes), ("sets.csv", result.sets)):
         frame = pd.read_csv(tmp_path / name)
         assert list(frame.columns) == list(table)
@@ -60,7 +57,7 @@ def test_tables_read_back_as_they_were(tmp_path: Path) -> None:
 
 
 def test_scikit_image_on_the_label_image_gives_the_table(tmp_path: Path) -> None:
-    write(small_result(), tmp_path)
+    save(small_result(), tmp_path)
     columns = ["label", "area", "perimeter", "centroid", "bbox", "eccentricity", "feret_diameter_max"]
     again = regionprops_table(tifffile.imread(tmp_path / "labels.tif"), properties=columns)
     frame = pd.read_csv(tmp_path / "lobes.csv")
@@ -69,7 +66,7 @@ def test_scikit_image_on_the_label_image_gives_the_table(tmp_path: Path) -> None
 
 
 def test_nothing_found_gives_headers_and_an_empty_label_image(tmp_path: Path) -> None:
-    write(result_of(np.zeros((5, 7), np.int32), np.zeros(0, np.int32)), tmp_path)
+    save(result_of(np.zeros((5, 7), np.int32), np.zeros(0, np.int32)), tmp_path)
     lines = (tmp_path / "lobes.csv").read_text("utf-8").splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("label,set,lobe,area,area_nm2,")
@@ -79,30 +76,10 @@ def test_nothing_found_gives_headers_and_an_empty_label_image(tmp_path: Path) ->
     assert found["summary"]["diameter_mean"] is None
 
 
-def test_labels_carry_the_pixel_size_as_imagej_has_it(tmp_path: Path) -> None:
-    write(small_result(pixel_size=4.466), tmp_path)
-    with tifffile.TiffFile(tmp_path / "labels.tif") as file:
-        page = file.pages[0]
-        numerator, denominator = page.tags["XResolution"].value
-        assert file.imagej_metadata["unit"] == "nm"
-        assert denominator / numerator == pytest.approx(4.466, rel=1e-6)
-        assert page.dtype == np.uint16
-
-
-def test_more_labels_than_16_bits_hold_become_ome_tiff() -> None:
-    labels = np.arange(1, 65_537, dtype=np.int32).reshape(256, 256)
-    result = result_of(labels, np.full(65_536, -1, np.int32), pixel_size=0.5)
-    data = report.labels_tiff(result)
-    with tifffile.TiffFile(BytesIO(data)) as file:
-        assert np.array_equal(file.asarray(), labels)
-        assert 'PhysicalSizeX="0.5"' in file.ome_metadata
-        assert 'PhysicalSizeXUnit="nm"' in file.ome_metadata
-
-
 def test_the_overlay_is_written_in_its_own_colours(tmp_path: Path) -> None:
     result = small_result()
     picture = draw(result)
-    report.write(result, report.record(result), tmp_path, overlay=picture)
+    save(result, tmp_path)
     data = np.frombuffer((tmp_path / "overlay.png").read_bytes(), np.uint8)
     assert np.array_equal(cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1], picture)
 
@@ -110,7 +87,7 @@ def test_the_overlay_is_written_in_its_own_colours(tmp_path: Path) -> None:
 def test_the_record_says_how_the_result_came_about(tmp_path: Path) -> None:
     result = small_result(source="a.tif", sha256=SHA, settings=Settings(pixel_size=2.0))
     micrograph = replace(result.micrograph, file_pixel_size=2.5, pixel_size_uncertainty=0.1, warnings=("one",))
-    write(replace(result, micrograph=micrograph, warnings=("one", "two")), tmp_path)
+    save(replace(result, micrograph=micrograph, warnings=("one", "two")), tmp_path)
     found = json.loads((tmp_path / "result.json").read_text("utf-8"))
     assert found["input"] == {
         "path": "a.tif", "sha256": SHA, "shape": [120, 110], "dtype": "uint8",
@@ -176,7 +153,7 @@ def test_summary_rows_of_done_and_failed_images_have_the_same_columns() -> None:
 def test_a_result_is_the_same_only_where_input_settings_model_version_and_files_are(tmp_path: Path) -> None:
     result = small_result(sha256=SHA)
     assert report.existing(tmp_path, identity(result)) is None
-    write(result, tmp_path)
+    save(result, tmp_path)
     assert report.existing(tmp_path, identity(result)) == "same"
     edited = {"sha256": "cd" * 32, "settings": Settings(max_overlap=0.4), "model_digest": "0", "version": "0"}
     for other in ({name: value} for name, value in edited.items()):
@@ -189,15 +166,52 @@ def test_a_result_of_which_a_file_is_gone_or_edited_is_another(
     tmp_path: Path, name: str, harm: Callable[[Path], Any]
 ) -> None:
     result = small_result(sha256=SHA)
-    write(result, tmp_path)
+    save(result, tmp_path)
     harm(tmp_path / name)
     assert report.existing(tmp_path, identity(result)) == "other"
+
+
+def test_a_result_with_fewer_files_than_asked_for_is_told_from_a_whole_one(tmp_path: Path) -> None:
+    result = small_result(sha256=SHA)
+    save(result, tmp_path)
+    assert report.existing(tmp_path, identity(result), chosen(["coco"])) == "fewer"
+    save(result, tmp_path, ["coco", "xlsx"])
+    assert names(tmp_path) == sorted(files_of(chosen(["coco", "xlsx"])))
+    assert report.existing(tmp_path, identity(result), chosen(["coco"])) == "same"
+    assert report.existing(tmp_path, identity(result)) == "same"
+
+
+def test_the_record_vouches_for_every_file(tmp_path: Path) -> None:
+    save(small_result(), tmp_path, ["all"])
+    assert names(tmp_path) == sorted(files_of(FORMATS))
+    digests = report.read_record(tmp_path)["files"]
+    assert {*digests, "result.json"} == set(files_of(FORMATS))
+    assert all(report.sha256_of(tmp_path / name) == digest for name, digest in digests.items())
+
+
+def test_no_file_of_another_result_lies_beside_a_new_one_but_what_somebody_edited(tmp_path: Path) -> None:
+    save(small_result(), tmp_path, ["coco", "xlsx"])
+    (tmp_path / "result.xlsx").write_bytes(b"with notes")
+    (tmp_path / "mine.txt").write_bytes(b"")
+    save(small_result(pixel_size=3.0), tmp_path)
+    assert names(tmp_path) == sorted([*report.FILES, "mine.txt", "result.xlsx"])
+
+
+def test_a_format_that_is_none_or_whose_library_is_missing_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="no format 'docx'; there are csv, tiff, png, coco, xlsx"):
+        chosen(["docx"])
+    monkeypatch.setattr("samcolloid_edge.engine.report_formats.find_spec", lambda _: None)
+    assert chosen(["csv", "coco"]) == ("csv", "tiff", "png", "coco", "json")
+    with pytest.raises(SettingsError, match=r'xlsx needs xlsxwriter.*pip install "samcolloid-edge\[xlsx\]"'):
+        chosen(["xlsx"])
+    with pytest.raises(SettingsError, match=r"xlsx, parquet need xlsxwriter and pyarrow.*\[xlsx,parquet\]"):
+        chosen(["parquet", "xlsx"])
 
 
 def test_a_full_disk_leaves_the_old_result_whole_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(small_result(sha256=SHA), tmp_path / "old")
+    save(small_result(sha256=SHA), tmp_path / "old")
     before = {p: p.read_bytes() for p in (tmp_path / "old").iterdir()}
     calls = iter(range(100))
 
@@ -208,13 +222,13 @@ def test_a_full_disk_leaves_the_old_result_whole_and_nothing_else(
     monkeypatch.setattr("os.fsync", full)
     for folder in (tmp_path / "old", tmp_path / "new" / "deeper"):
         with pytest.raises(OutputError, match="disk is full"):
-            write(small_result(pixel_size=3.0), folder)
+            save(small_result(pixel_size=3.0), folder)
     assert {p: p.read_bytes() for p in (tmp_path / "old").iterdir()} == before
     assert names(tmp_path) == ["old"]
 
 
 def test_a_file_held_open_is_written_beside_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(small_result(), tmp_path)
+    save(small_result(), tmp_path)
     before = (tmp_path / "lobes.csv").read_bytes()
     replace_file = Path.replace
 
@@ -225,7 +239,7 @@ def test_a_file_held_open_is_written_beside_itself(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(Path, "replace", held)
     for number in (1, 2):
-        written = write(small_result(pixel_size=3.0), tmp_path)
+        written = save(small_result(pixel_size=3.0), tmp_path)
         assert written[0] == tmp_path / f"lobes ({number}).csv"
     assert (tmp_path / "lobes.csv").read_bytes() == before
     assert len(pd.read_csv(written[0])) == 5
@@ -236,4 +250,4 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OutputError, match="cannot be written to"):
-            write(small_result(), folder)
+            save(small_result(), folder)
