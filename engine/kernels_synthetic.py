@@ -93,46 +93,114 @@ def relax(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def height_map(
-    x: Array, y: Array, z: Array, radii: Array, stretch: Array, angle: Array, facets: Array, particle: Array,
-    height: Array, cosine: Array, lobe: Array, thickness: Array, covered: Array,
-) -> None:  # fmt: skip
-    """Draw lobes into ``height``, ``cosine`` (of the surface's tilt), ``lobe`` (index + 1) and ``thickness``.
+def _polyhedron(u: float, v: float, planes: Array, ball: float) -> tuple[float, float, float]:
+    """Top, bottom and cosine of the tilt of a convex solid above (u, v); top is below bottom where it is not.
 
-    A lobe is a superellipsoid: half axes ``radii * stretch`` and ``radii / stretch`` turned by ``angle``, outline
-    exponent ``facets`` (2 is an ellipse). ``covered (L,)`` takes its whole projected area, beyond the frame too.
+    ``planes (F, 4)`` are outward normals and distances from the origin; a ball of radius ``ball`` rounds the corners.
+    """
+    rest = ball * ball - u * u - v * v
+    if rest <= 0:
+        return -1.0, 1.0, 1.0
+    top = np.sqrt(rest)
+    bottom, cosine = -top, top / ball
+    for f in range(len(planes)):
+        normal = planes[f, 2]
+        room = planes[f, 3] - planes[f, 0] * u - planes[f, 1] * v
+        if normal > 1e-3:
+            if room / normal < top:
+                top, cosine = room / normal, normal
+        elif normal < -1e-3:
+            bottom = max(bottom, room / normal)
+        elif room < 0:
+            return -1.0, 1.0, 1.0
+    return top, bottom, cosine
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def height_map(
+    x: Array, y: Array, z: Array, radii: Array, stretch: Array, angle: Array, facets: Array, form: Array, planes: Array,
+    lobe_of: Array, particle: Array, sway: Array, height: Array, cosine: Array, lobe: Array, thickness: Array,
+    covered: Array,
+) -> None:  # fmt: skip
+    """Draw bodies into ``height``, ``cosine`` (of the surface's tilt), ``lobe`` (index + 1) and ``thickness``.
+
+    See ``Layout`` for the columns of the bodies, those of one lobe one after the other; ``sway (H,)`` shifts each row
+    to the right, px. ``covered (L,)`` takes the whole projected area of a lobe, beyond the frame too.
     """
     h, w = height.shape
     owner = np.full((h, w), -1, np.int32)
     depth = np.zeros((h, w), np.float32)
-    for i in range(len(x)):
-        a, b = radii[i] * stretch[i], radii[i] / stretch[i]
-        reach = max(a, b) * 1.2
-        c, s = np.cos(angle[i]), np.sin(angle[i])
-        n = facets[i]
-        rz = min(a, b)
-        for row in range(int(np.floor(y[i] - reach)), int(np.ceil(y[i] + reach)) + 1):
-            for col in range(int(np.floor(x[i] - reach)), int(np.ceil(x[i] + reach)) + 1):
-                dx, dy = col - x[i], row - y[i]
-                u, v = abs(c * dx + s * dy) / a, abs(c * dy - s * dx) / b
-                q = u * u + v * v if n == 2.0 else (u**n + v**n) ** (2.0 / n)
-                if q >= 1.0:
-                    continue
-                covered[i] += 1
-                if row < 0 or row >= h or col < 0 or col >= w:
-                    continue
-                cos = np.sqrt(1.0 - q)
-                t = 2.0 * rz * cos
-                if owner[row, col] == particle[i]:
-                    if t > depth[row, col]:
-                        thickness[row, col] += t - depth[row, col]
+    body = 0
+    while body < len(x):
+        following = body
+        row0, row1, col0, col1 = 1 << 30, -(1 << 30), 1 << 30, -(1 << 30)
+        while following < len(x) and lobe_of[following] == lobe_of[body]:
+            i = following
+            reach = max(radii[i] * stretch[i], radii[i] / stretch[i]) * 1.2
+            if form[i] >= 0:
+                reach = radii[i] * facets[i]
+            row0, row1 = min(row0, int(np.floor(y[i] - reach))), max(row1, int(np.ceil(y[i] + reach)))
+            col0, col1 = min(col0, int(np.floor(x[i] - reach))), max(col1, int(np.ceil(x[i] + reach)))
+            following += 1
+        of = lobe_of[body]
+        counted = np.zeros((row1 - row0 + 1, col1 - col0 + 1), np.bool_)
+        for i in range(body, following):
+            a, b = radii[i] * stretch[i], radii[i] / stretch[i]
+            reach = max(a, b) * 1.2
+            if form[i] >= 0:
+                reach = radii[i] * facets[i]
+            c, s = np.cos(angle[i]), np.sin(angle[i])
+            n = facets[i]
+            rz = min(a, b)
+            for row in range(int(np.floor(y[i] - reach)), int(np.ceil(y[i] + reach)) + 1):
+                aside = sway[min(max(row, 0), h - 1)]
+                shift = int(np.rint(aside))
+                for place in range(int(np.floor(x[i] - reach)), int(np.ceil(x[i] + reach)) + 1):
+                    col = place + shift
+                    dx, dy = col - aside - x[i], row - y[i]
+                    if form[i] >= 0:
+                        u, v = (c * dx + s * dy) / radii[i], (c * dy - s * dx) / radii[i]
+                        top, bottom, cos = _polyhedron(u, v, planes[form[i]], n)
+                        if top <= bottom:
+                            continue
+                        t, top = radii[i] * (top - bottom), z[i] + radii[i] * top
+                    else:
+                        if form[i] == -2:
+                            u, v = max(abs(c * dx + s * dy) - (a - b), 0.0) / b, abs(c * dy - s * dx) / b
+                        else:
+                            u, v = abs(c * dx + s * dy) / a, abs(c * dy - s * dx) / b
+                        q = u * u + v * v if n == 2.0 else (u**n + v**n) ** (2.0 / n)
+                        if q >= 1.0:
+                            continue
+                        cos = np.sqrt(1.0 - q)
+                        t = 2.0 * rz * cos
+                        top = z[i] + rz * cos
+                    if not counted[row - row0, place - col0]:
+                        counted[row - row0, place - col0] = True
+                        covered[of] += 1
+                    if row < 0 or row >= h or col < 0 or col >= w:
+                        continue
+                    if owner[row, col] == particle[of]:
+                        if t > depth[row, col]:
+                            thickness[row, col] += t - depth[row, col]
+                            depth[row, col] = t
+                    else:
+                        owner[row, col] = particle[of]
                         depth[row, col] = t
-                else:
-                    owner[row, col] = particle[i]
-                    depth[row, col] = t
-                    thickness[row, col] += t
-                top = z[i] + rz * cos
-                if top > height[row, col] or lobe[row, col] == 0:
-                    height[row, col] = top
-                    cosine[row, col] = cos
-                    lobe[row, col] = i + 1
+                        thickness[row, col] += t
+                    if top > height[row, col] or lobe[row, col] == 0:
+                        height[row, col] = top
+                        cosine[row, col] = cos
+                        lobe[row, col] = of + 1
+        body = following
+
+
+@njit(cache=True, nogil=True)
+def trail(bright: Array, decay: float, out: Array) -> None:
+    """(H, W) 0–1 what of ``bright`` is remembered along each row, falling by ``decay`` from pixel to pixel."""
+    for row in range(bright.shape[0]):
+        level = 0.0
+        for col in range(bright.shape[1]):
+            level = level * decay + (1.0 - decay) * (3.0 if bright[row, col] else 0.0)
+            level = min(level, 1.0)
+            out[row, col] = level

@@ -5,7 +5,7 @@ The label of a pixel is the lobe that is visible there: the highest of all lobes
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
 import cv2
@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 
 from ..models.errors import SettingsError
 from . import kernels_synthetic as kernels
+from .synthetic_artefacts import sway
+from .synthetic_exposure import DETECTORS, expose
 from .synthetic_layout import arrange
-from .synthetic_look import Surface, expose
+from .synthetic_look import Surface
+from .synthetic_shapes import ELLIPSOID, SOLIDS
+from .synthetic_support import SUPPORTS, on_web
+from .synthetic_surface import SURFACES, finish, grains
 from .types import I32, U8, Area, Table
 
-PARTICLES: Final = ("sphere", "dumbbell", "trimer", "chain", "mixture")
+LOBED: Final = ("sphere", "dumbbell", "trimer", "chain", "mixture")
+PARTICLES: Final = (*LOBED, *SOLIDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +35,13 @@ class Scene:
     shape: tuple[int, int] = (768, 1024)
     """(height, width), px."""
     particle: str = "sphere"
-    """One of sphere, dumbbell, trimer, chain (4–6 lobes), mixture."""
+    """One of sphere, dumbbell, trimer, chain (4–6 lobes), mixture; rod, cube, polyhedron, plate, which are one lobe."""
     radius_px: float = 20.0
     """Mean radius of the largest lobe of a particle, px."""
     spread: float = 0.05
     """Relative SD of that radius between particles."""
+    sizes: Literal["normal", "lognormal", "bimodal"] = "normal"
+    """Their distribution; of two sizes the smaller is 0.4 of the larger."""
     lobe_ratio: tuple[float, float] = (0.65, 1.0)
     """Radius of the other lobes ÷ the largest."""
     fusion: tuple[float, float] = (0.5, 1.0)
@@ -54,6 +62,8 @@ class Scene:
     """Sow on a hexagonal lattice with vacancies."""
     isolated: bool = False
     """One single particle in the middle of the frame."""
+    layers: int = 1
+    """Layers of particles, one on the other."""
     on_top_share: float = 0.0
     """Share of particles that lie on others."""
     unevenness: float = 0.1
@@ -66,14 +76,31 @@ class Scene:
     """SD of the logarithm of √(aspect ratio)."""
     odd_share: float = 0.0
     """Share of rods, and of faceted outlines, among one-lobe particles."""
-    style: Literal["sem", "tem"] = "sem"
-    """Bright on dark by secondary electrons, or dark on bright by transmission."""
+    surface: str = "smooth"
+    """One of ``SURFACES``; whatever lies on or in a lobe is part of it, a raspberry's grains too."""
+    support: str = "plain"
+    """One of ``SUPPORTS``; nothing of it is a lobe."""
+    style: str = "sem"
+    """One of ``DETECTORS``. ``sem``: secondary electrons of any detector; ``in_lens``, ``se`` (a detector at the side),
+    ``bse``: each as it is known. ``tem``: dark on bright; ``dark_field``: bright by mass and thickness."""
     contrast: float = 1.0
     """Factor on all grey differences."""
+    brightness: float = 0.0
+    """Added to all grey values, ÷ 255."""
     contrast_to_noise: float = 10.0
     """Particle–substrate contrast ÷ SD of the noise; 0 for no noise."""
     blur: float = 0.8
     """SD of the Gaussian point spread, px."""
+    astigmatism: float = 0.0
+    """SD of a further spread along one direction, px."""
+    drift: float = 0.0
+    """How far rows are shifted against each other, px; the truth shifts with them."""
+    charging: float = 0.0
+    """Strength of streaks along the rows, grey levels ÷ 255."""
+    vignetting: float = 0.0
+    """Share of the brightness that is lost in the farthest corner."""
+    dose: float = 0.0
+    """Electrons counted in a pixel of white; 0 for no counting noise besides ``contrast_to_noise``."""
     data_bar: bool = False
     """A vendor's data bar over the bottom rows."""
     pixel_size: float = 2.0
@@ -83,14 +110,19 @@ class Scene:
     def __post_init__(self) -> None:
         if self.particle not in PARTICLES:
             raise SettingsError(f"particle must be one of {', '.join(PARTICLES)}, not {self.particle!r}.")
+        for name, value, choices in (
+            ("surface", self.surface, SURFACES), ("support", self.support, SUPPORTS), ("style", self.style, DETECTORS)
+        ):  # fmt: skip
+            if value not in choices:
+                raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
         if min(self.shape) < 1 or not self.radius_px > 0 or not self.pixel_size > 0:
             raise SettingsError("shape, radius_px and pixel_size must be above 0.")
 
     @classmethod
     def random(cls, seed: int, shape: tuple[int, int] = (512, 512), radius: tuple[float, float] = (4, 60)) -> Self:
-        """A scene drawn from all that this renderer can show, radius log-uniform in ``radius`` px."""
+        """Spheres and what is fused of them, radius within ``radius`` px. ``synthetic_kinds`` draws the rest."""
         rng = np.random.default_rng([seed, 1])
-        particle = str(rng.choice(PARTICLES, p=[0.2, 0.28, 0.28, 0.06, 0.18]))
+        particle = str(rng.choice(LOBED, p=[0.2, 0.28, 0.28, 0.06, 0.18]))
         low = float(np.exp(rng.uniform(np.log(0.35), np.log(0.85))))
         crowded = rng.random() < 0.65
         # Most particles people image span 8–40 px; the tails are there but rarer.
@@ -141,7 +173,7 @@ class Rendered:
     centres: NDArray[np.float64]
     """(L, 2) (x, y), px."""
     radii: NDArray[np.float64]
-    """(L,) px."""
+    """(L,) px; of a lobe that is no ellipsoid that of the circle its whole projection is as large as."""
     visible_fraction: NDArray[np.float64]
     """(L,) visible area ÷ projected area of the whole lobe, beyond the frame included, 0–1."""
     contrast_to_noise: float
@@ -189,27 +221,35 @@ def render(scene: Scene) -> Rendered:
     """Render a scene: image, labels and everything that is true of it."""
     rng = np.random.default_rng([scene.seed, 2])
     layout = arrange(scene, rng)
+    if scene.support == "lacey":
+        layout = on_web(layout, scene)
+    if scene.surface == "raspberry":
+        layout = grains(layout, np.random.default_rng([scene.seed, 4]))
     height, cosine, thickness = (np.zeros(scene.shape, np.float32) for _ in range(3))
     cosine += 1
     lobe = np.zeros(scene.shape, np.int32)
-    covered = np.zeros(len(layout.x), np.int64)
-    if len(layout.x):
+    cores, aside = layout.cores, sway(scene)
+    covered = np.zeros(len(cores), np.int64)
+    if len(cores):
         kernels.height_map(
-            layout.x, layout.y, layout.z, layout.radii, layout.stretch, layout.angle, layout.facets,
-            layout.particle, height, cosine, lobe, thickness, covered,
+            layout.x, layout.y, layout.z, layout.radii, layout.stretch, layout.angle, layout.facets, layout.form,
+            layout.planes, layout.lobe, layout.particle, aside, height, cosine, lobe, thickness, covered,
         )  # fmt: skip
     particle = np.concatenate([[0], layout.particle + 1]).astype(np.int32)[lobe]
-    image, contrast_to_noise = expose(scene, Surface(height, cosine, thickness, lobe, particle), rng)
+    surface = finish(scene, layout, Surface(height, cosine, thickness, lobe, particle), aside)
+    image, contrast_to_noise = expose(scene, surface, rng)
     rows = _bar_height(scene.shape, rng) if scene.data_bar else 0
     if rows:
         _draw_data_bar(image, rows, rng, scene.pixel_size)
         lobe[-rows:] = 0
-    visible = np.bincount(lobe.ravel(), minlength=len(layout.x) + 1)[1:]
+    visible = np.bincount(lobe.ravel(), minlength=len(cores) + 1)[1:]
     seen = np.flatnonzero(visible)
-    relabel = np.zeros(len(layout.x) + 1, np.int32)
+    relabel = np.zeros(len(cores) + 1, np.int32)
     relabel[seen + 1] = np.arange(1, len(seen) + 1)
     _, particle_of_lobe = np.unique(layout.particle[seen], return_inverse=True)
     lobes = relabel[lobe]
+    x, y = layout.x[cores[seen]], layout.y[cores[seen]]
+    alone = np.bincount(layout.lobe, minlength=len(cores)) == 1
     of_lobe = (particle_of_lobe + 1).astype(np.int32)
     return Rendered(
         scene=scene,
@@ -217,14 +257,9 @@ def render(scene: Scene) -> Rendered:
         lobes=lobes,
         particles=np.concatenate([[0], of_lobe]).astype(np.int32)[lobes],
         particle_of_lobe=of_lobe,
-        centres=np.stack([layout.x[seen], layout.y[seen]], 1),
-        radii=layout.radii[seen],
+        centres=np.stack([x + aside[np.clip(np.rint(y), 0, len(aside) - 1).astype(int)], y], 1),
+        radii=np.where(alone & (layout.form[cores] == ELLIPSOID), layout.radii[cores], np.sqrt(covered / np.pi))[seen],
         visible_fraction=visible[seen] / np.maximum(covered[seen], 1),
         contrast_to_noise=contrast_to_noise,
         area=Area(0, 0, scene.shape[0] - rows, scene.shape[1]),
     )
-
-
-def of_size(scene: Scene, radius_nm: float) -> Scene:
-    """The scene with particles of another size, at its own pixel size."""
-    return replace(scene, radius_px=radius_nm / scene.pixel_size)

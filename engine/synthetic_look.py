@@ -30,9 +30,13 @@ class Surface:
     """Visible lobe, 1 … L; 0 is substrate."""
     particle: I32
     """Visible particle, 1 … P; 0 is substrate."""
+    material: F32 | float = 1.0
+    """Brightness of what is visible by what it is made of, ÷ that of plain particles."""
+    ground: F32 | float = 1.0
+    """Brightness of the support ÷ that of a plain one."""
 
 
-def _blur(image: NDArray[np.float32], sigma: float) -> F32:
+def blurred(image: NDArray[np.float32], sigma: float) -> F32:
     """Gaussian blur; wide ones on a reduced image, where they look the same and cost little."""
     if sigma <= 0.2:
         return image
@@ -45,14 +49,14 @@ def _blur(image: NDArray[np.float32], sigma: float) -> F32:
     return np.asarray(cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _texture(shape: tuple[int, int], rng: np.random.Generator, scale: float) -> F32:
+def texture(shape: tuple[int, int], rng: np.random.Generator, scale: float) -> F32:
     """Smooth noise of zero mean and unit SD with features of about ``scale`` px."""
     h, w = (max(int(n / scale) + 3, 4) for n in shape)
     noise = cv2.resize(rng.standard_normal((h, w), np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC)
     return np.asarray((noise - noise.mean()) / (noise.std() + 1e-6), np.float32)
 
 
-def _boundaries(s: Surface, *, within: bool) -> F32:
+def boundaries(s: Surface, *, within: bool) -> F32:
     """1 on both sides of a border between two lobes of one particle (or of two, where not ``within``), else 0."""
     line = np.zeros(s.lobe.shape, np.float32)
     for a, b in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
@@ -63,12 +67,12 @@ def _boundaries(s: Surface, *, within: bool) -> F32:
     return line
 
 
-def _secondary_electrons(scene: Scene, s: Surface, rng: np.random.Generator) -> F32:
+def secondary_electrons(scene: Scene, s: Surface, rng: np.random.Generator) -> F32:
     """Bright particles on a darker substrate; about 0 … 1, without noise."""
     r = scene.radius_px
     solid = (s.lobe > 0).astype(np.float32)
     h = s.height / r
-    crowd = _blur(solid, r * rng.uniform(1.0, 3.0))
+    crowd = blurred(solid, r * rng.uniform(1.0, 3.0))
     level = rng.uniform(0.45, 0.75)
     n_lobes, n_particles = int(s.lobe.max(initial=0)) + 1, int(s.particle.max(initial=0)) + 1
     lobe_level = 1 + rng.normal(0, rng.choice([0.0, 0.02, 0.06]), n_lobes).astype(np.float32)
@@ -81,71 +85,38 @@ def _secondary_electrons(scene: Scene, s: Surface, rng: np.random.Generator) -> 
     bright += (h - 1.2) * rng.uniform(0.0, 0.10)
     theta, light = rng.uniform(0, 2 * np.pi), rng.choice([0.0, 1.0]) * rng.uniform(0, 0.09)
     if light > 0:
-        gy, gx = np.gradient(_blur(s.height, max(0.7, 0.08 * r)))
+        gy, gx = np.gradient(blurred(s.height, max(0.7, 0.08 * r)))
         slope = gx * np.float32(np.cos(theta)) + gy * np.float32(np.sin(theta))
         bright += np.float32(light) * slope / np.sqrt(1 + slope**2)
     bright *= 1 - rng.uniform(0.0, 0.45) * np.clip(crowd - 0.3, 0, 1)
     # Neighbours shade what lies lower: dark contacts, soft creases.
     for sigma, most in ((0.25, 0.9), (0.7, 0.5)):
-        hidden = np.clip(_blur(h, sigma * r) - h, 0, 1)
+        hidden = np.clip(blurred(h, sigma * r) - h, 0, 1)
         bright *= 1 - rng.uniform(0.0, most) * hidden
     crease = float(np.exp(rng.uniform(np.log(0.008), np.log(0.2)))) * (1 if rng.random() < 0.85 else -0.6)
-    line = _blur(_boundaries(s, within=True), rng.uniform(0.4, 1.0) * max(1.0, r / 25))
+    line = blurred(boundaries(s, within=True), rng.uniform(0.4, 1.0) * max(1.0, r / 25))
     bright -= np.float32(crease) * line * level
-    contact = _blur(_boundaries(s, within=False), rng.uniform(0.5, 1.3) * max(1.0, r / 25))
+    contact = blurred(boundaries(s, within=False), rng.uniform(0.5, 1.3) * max(1.0, r / 25))
     bright *= 1 - np.float32(rng.uniform(0.0, 0.7)) * contact
     if rng.random() < 0.25:
-        bright += _texture(scene.shape, rng, rng.uniform(1.5, 0.5 * r + 1.5)) * np.float32(rng.uniform(0.005, 0.03))
+        bright += texture(scene.shape, rng, rng.uniform(1.5, 0.5 * r + 1.5)) * np.float32(rng.uniform(0.005, 0.03))
     ground = level * rng.uniform(0.1, 0.75)
-    shadow = _blur(solid, r * rng.uniform(0.4, 1.2)) * rng.uniform(0.2, 1.3)
+    shadow = blurred(solid, r * rng.uniform(0.4, 1.2)) * rng.uniform(0.2, 1.3)
     floor = ground * np.clip(1 - shadow, 0.04, 1) ** rng.uniform(1, 2)
     if rng.random() < 0.7:
-        grain = _texture(scene.shape, rng, float(np.exp(rng.uniform(np.log(1.2), np.log(25)))))
+        grain = texture(scene.shape, rng, float(np.exp(rng.uniform(np.log(1.2), np.log(25)))))
         floor = floor * (1 + np.float32(rng.uniform(0.01, 0.12)) * grain)
     if rng.random() < 0.1:
-        floor = floor + np.float32(level * rng.uniform(0.1, 0.3)) * (_texture(scene.shape, rng, r) > 2.2)
-    return np.asarray(np.where(solid > 0, bright, floor), np.float32)
+        floor = floor + np.float32(level * rng.uniform(0.1, 0.3)) * (texture(scene.shape, rng, r) > 2.2)
+    return np.asarray(np.where(solid > 0, bright * s.material, floor * s.ground), np.float32)
 
 
-def _transmission(scene: Scene, s: Surface, rng: np.random.Generator) -> F32:
+def transmission(scene: Scene, s: Surface, rng: np.random.Generator) -> F32:
     """Dark particles on a bright support, by absorption along the beam; 0 … 1, without noise."""
-    support = rng.uniform(0.6, 0.9) * (1 + np.float32(rng.uniform(0.0, 0.05)) * _texture(scene.shape, rng, 3.0))
+    support = rng.uniform(0.6, 0.9) * (1 + np.float32(rng.uniform(0.0, 0.05)) * texture(scene.shape, rng, 3.0))
     absorbed = rng.uniform(0.4, 2.0) / (2 * scene.radius_px)
-    image = support * np.exp(-absorbed * s.thickness)
+    image = support * s.ground * np.exp(-absorbed * s.thickness)
     crease = float(np.exp(rng.uniform(np.log(0.008), np.log(0.15)))) * rng.choice([-1.0, 1.0])
-    image = image - np.float32(crease) * _blur(_boundaries(s, within=True), 0.7)
-    fringe = np.clip(_blur((s.lobe > 0).astype(np.float32), 1.5) - (s.lobe > 0), 0, 1)
+    image = image - np.float32(crease) * blurred(boundaries(s, within=True), 0.7)
+    fringe = np.clip(blurred((s.lobe > 0).astype(np.float32), 1.5) - (s.lobe > 0), 0, 1)
     return np.asarray(image + np.float32(rng.uniform(0, 0.08)) * fringe, np.float32)
-
-
-def expose(scene: Scene, s: Surface, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float]:
-    """(H, W) uint8 image of a surface, and its contrast-to-noise ratio.
-
-    Contrast is the difference of the mean of particles and the mean of the substrate within two radii of them,
-    noise the SD of what the microscope adds.
-    """
-    image = (_transmission if scene.style == "tem" else _secondary_electrons)(scene, s, rng)
-    solid = s.lobe > 0
-    image = _blur(image, scene.blur)
-    near = (~solid) & (_blur(solid.astype(np.float32), scene.radius_px) > 0.02)
-    contrast = abs(float(image[solid].mean() - image[near].mean())) if solid.any() and near.any() else 0.3
-    drift = _texture(scene.shape, rng, max(scene.shape) / 1.5) * np.float32(rng.uniform(0, 0.05))
-    image = image + drift
-    gain = np.float32(scene.contrast)
-    image = (image - np.float32(0.5)) * gain + np.float32(0.5 + rng.uniform(-0.15, 0.1))
-    contrast *= scene.contrast
-    noise_sd = contrast / scene.contrast_to_noise if scene.contrast_to_noise else 0.0
-    if noise_sd > 0:
-        shot = rng.uniform(0, 1)
-        noise = rng.standard_normal(scene.shape, np.float32)
-        noise *= np.sqrt(1 - shot + shot * np.clip(image, 0.02, 1) / max(float(image.mean()), 0.05))
-        if rng.random() < 0.35:
-            noise = _blur(noise, rng.uniform(0.4, 0.9))
-        noise /= noise.std()
-        if rng.random() < 0.15:
-            lines = rng.standard_normal((scene.shape[0], 1), np.float32)
-            noise += np.float32(rng.uniform(0.05, 0.4)) * lines
-        image = image + np.float32(noise_sd) * noise
-    gamma = float(np.exp(rng.normal(0, 0.15)))
-    grey = np.clip(image, 0, 1) ** np.float32(gamma) * 255
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8), contrast / noise_sd if noise_sd else float("inf")

@@ -220,8 +220,15 @@ def test_simulate_writes_a_micrograph_with_its_pixel_size_and_truth(run: Program
     assert Path("out/trimer_0000.tif").read_bytes() == before
 
 
+def test_simulate_writes_a_sheet_of_every_kind(run: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("samcolloid_edge.engine.synthetic_gallery.KINDS", {"cube": {"particle": "cube"}})
+    assert run("simulate", "--gallery", "--out", "out").code == 0
+    assert [p.name for p in Path("out").iterdir()] == ["gallery.png"]
+    assert "add --overwrite" in run("simulate", "--gallery", "--out", "out").err
+
+
 def test_simulate_refuses_what_is_no_size_or_particle(run: Program) -> None:
-    for wrong in (("--size", "200"), ("--particle", "cube"), ("--radius-nm", "-1"), ("--pixel-size", "0")):
+    for wrong in (("--size", "200"), ("--particle", "cat"), ("--radius-nm", "-1"), ("--pixel-size", "0")):
         answer = run("simulate", "--out", "out", *wrong)
         assert answer.code == 2
         assert len(answer.err.splitlines()) == 1
