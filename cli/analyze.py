@@ -14,6 +14,11 @@ from ..engine.settings import PRESETS, Grouping, Particle, Schedule, Settings, s
 _DEFAULT = Settings()
 
 
+def _filter(keeps: str) -> Any:
+    """An option that leaves lobes out."""
+    return typer.Option(help=f"Filter: {keeps}", show_default="none")
+
+
 def analyze(
     context: typer.Context,
     inputs: Annotated[
@@ -140,6 +145,23 @@ def analyze(
             show_default=str(_DEFAULT.max_overlap),
         ),
     ] = None,
+    min_diameter: Annotated[float | None, _filter("smallest lobe that counts, nm of equivalent diameter.")] = None,
+    max_diameter: Annotated[float | None, _filter("largest lobe that counts, nm of equivalent diameter.")] = None,
+    roi: Annotated[
+        tuple[int, int, int, int] | None,
+        typer.Option(
+            metavar="ROW0 COL0 ROW1 COL1",
+            help="Filter: rectangle in which lobes and sets count, px; their centroids decide.",
+            show_default="the analysed area",
+        ),
+    ] = None,
+    border: Annotated[int | None, _filter("least distance of a lobe from the edge of the analysed area, px.")] = None,
+    min_area: Annotated[int | None, _filter("smallest lobe that counts, px².")] = None,
+    max_area: Annotated[int | None, _filter("largest lobe that counts, px².")] = None,
+    min_circularity: Annotated[float | None, _filter("least circularity that counts.")] = None,
+    min_contour_circularity: Annotated[float | None, _filter("least circularity by contour points.")] = None,
+    trim_area_first: Annotated[float | None, _filter("share of lobes at each end of the areas, first.")] = None,
+    trim_area_last: Annotated[float | None, _filter("the same, last.")] = None,
     model: Annotated[
         str | None, typer.Option(help="Name or folder of another model.", show_default="the bundled one")
     ] = None,

@@ -8,9 +8,13 @@ import typer
 def columns() -> None:
     """List the columns of lobes.csv and sets.csv with their units."""
     from ..engine.columns import LOBE_COLUMNS
+    from ..engine.filters import COUNTING
     from ..engine.set_table import SET_COLUMNS
 
-    for file, declared in (("lobes.csv", LOBE_COLUMNS), ("sets.csv", SET_COLUMNS)):
+    for file, declared in (
+        ("lobes.csv", (*LOBE_COLUMNS, *COUNTING)),
+        ("sets.csv", (*SET_COLUMNS, *COUNTING)),
+    ):
         typer.echo(f"{file}")
         for column in declared:
             unit = f" [{column.unit}]" if column.unit else ""

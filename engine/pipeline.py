@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..models.card import ModelCard
-from . import group, masks, measure, outline, preprocess, set_table
+from . import filters, group, masks, measure, outline, preprocess, set_table
 from .generate import generate
 from .lengths import with_uncertainty
 from .mosaic import Mosaic, Whole
 from .read import read
 from .session import Device, Session, open_model
 from .settings import LOBES_OF, Settings
-from .types import I32, Masks, Micrograph, Result, Table
+from .types import I32, Bool, Masks, Micrograph, Result, Table
 from .zoom import choose as choose_zoom
 
 Progress = Callable[[str, float], None]
@@ -107,6 +107,7 @@ class Segmenter:
         with log.step("read", 0.0):
             micrograph = source if isinstance(source, Micrograph) else read(
                 source, settings.pixel_size, settings.pixel_size_uncertainty)  # fmt: skip
+            filters.check(micrograph, settings)
             grey = preprocess.Grey.of_micrograph(micrograph)
         with log.step("model", 0.02):
             session = self.session
@@ -127,12 +128,15 @@ class Segmenter:
             outlines = outline.of_labels(whole.labels)
         with log.step("measure", 0.9):
             lobes = measure.measure(whole.labels, micrograph, lobe_masks.iou, lobe_masks.stability)
+        with log.step("filter", 0.94):
+            excluded, applied = filters.before_grouping(lobes, lobe_masks, micrograph, settings)
         with log.step("group", 0.95):
-            set_index = _group(lobes, whole, settings)
+            set_index = _group(lobes, whole, settings, excluded == "")
             centroids = np.stack([lobes["centroid-0"], lobes["centroid-1"]], 1)
             roles = set_table.roles(set_index, centroids, lobes["area"])
             sets = set_table.sets(lobes, set_index, roles, micrograph.pixel_size)
             lobes = set_table.with_sets(lobes, set_index, roles)
+            lobes, sets, applied = filters.after_grouping(lobes, sets, excluded, settings, applied)
         log.count(tiles=len(tiles), lobes=lobes.n_rows, sets=sets.n_rows, pixels_cut_from_lobes=whole.cut)
         if progress is not None:
             progress("done", 1.0)
@@ -142,6 +146,7 @@ class Segmenter:
             outlines=outlines,
             lobes=lobes,
             sets=sets,
+            filters=applied,
             settings=settings,
             model=session.card,
             zoom=zoom.value,
@@ -168,12 +173,18 @@ def analyze(
     return Segmenter(model, device=device, threads=threads).analyze(source, pixel_size, settings=settings)
 
 
-def _group(lobes: Table, whole: Whole, settings: Settings) -> I32:
-    """(N,) set index of every lobe; −1 where it is in none."""
+def _group(lobes: Table, whole: Whole, settings: Settings, counts: Bool) -> I32:
+    """(N,) set index of every lobe; −1 where it is in none, as are all that do not count."""
+    lobe = np.flatnonzero(counts)
+    set_index = np.full(lobes.n_rows, -1, np.int32)
     if settings.grouping == "published":
-        centroids = np.stack([lobes["centroid-0"], lobes["centroid-1"]], 1)
-        return group.group_published(centroids, lobes["axis_major_length"], settings.particle)
-    return group.group_by_model(lobes.n_rows, whole.pairs, whole.weight, LOBES_OF[settings.particle])
+        centroids = np.stack([lobes["centroid-0"], lobes["centroid-1"]], 1)[lobe]
+        set_index[lobe] = group.group_published(centroids, lobes["axis_major_length"][lobe], settings.particle)
+    else:
+        linked = counts[whole.pairs].all(1)
+        pairs = np.searchsorted(lobe, whole.pairs[linked]).astype(np.int32)
+        set_index[lobe] = group.group_by_model(len(lobe), pairs, whole.weight[linked], LOBES_OF[settings.particle])
+    return set_index
 
 
 def _remarks(

@@ -172,6 +172,7 @@ def record(result: Result) -> dict[str, Any]:
         },
         "zoom": {"model_px_per_px": result.zoom, "source": result.zoom_source},
         "settings": result.settings.to_dict(),
+        "filters": [asdict(applied) for applied in result.filters],
         "model": {"name": model.name, "digest": model.digest, "files": model.files},
         "providers": result.providers,
         "versions": versions(),

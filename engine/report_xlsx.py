@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from .columns import LOBE_COLUMNS
+from .filters import COUNTING
 from .set_table import SET_COLUMNS
 from .types import Result, Table
 
@@ -92,6 +93,6 @@ def _flat(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 def _columns(result: Result) -> Iterator[tuple[str, ...]]:
     """Every column of both tables: its table, name, unit, definition and source."""
     for name, table, declared in (("lobes", result.lobes, LOBE_COLUMNS), ("sets", result.sets, SET_COLUMNS)):
-        known = {c.name: c for c in (*declared, *(c.scaled() for c in declared if c.suffix))}
+        known = {c.name: c for c in (*declared, *COUNTING, *(c.scaled() for c in declared if c.suffix))}
         for column in table:
             yield name, column, table.units[column], known[column].definition, known[column].source

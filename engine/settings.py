@@ -60,6 +60,26 @@ class Settings:
     """What a set may be: any number of lobes, or exactly one, two, three."""
     grouping: Grouping = "model"
     """How lobes become sets: by the model's own particle masks, or by the paper's neighbour rules."""
+    min_circularity: float | None = None
+    """Filter: least ``circularity`` of a lobe that counts."""
+    min_contour_circularity: float | None = None
+    """Filter: the same with 4π area / (number of contour points)², as the paper has it (there: 0.35)."""
+    trim_area_first: float | None = None
+    """Filter: share of the lobes left out at each end of their areas, before ``border`` (the paper: 0.05)."""
+    border: int | None = None
+    """Filter: least distance of a lobe's bounding box from the edge of the analysed area, px (the paper: 40)."""
+    min_area: int | None = None
+    """Filter: least area of a lobe that counts, px² (the paper: above 300)."""
+    max_area: int | None = None
+    """Filter: greatest area of a lobe that counts, px² (the paper: below 10,000)."""
+    min_diameter: float | None = None
+    """Filter: least ``equivalent_diameter_area`` of a lobe that counts, nm."""
+    max_diameter: float | None = None
+    """Filter: greatest ``equivalent_diameter_area`` of a lobe that counts, nm."""
+    trim_area_last: float | None = None
+    """Filter: as ``trim_area_first``, after all other filters of lobes (the paper: 0.05)."""
+    roi: tuple[int, int, int, int] | None = None
+    """Filter: lobes and sets count where their centroid lies in row0, col0, row1, col1, px of the file, half-open."""
     pixel_size: float | None = None
     """nm per px, overriding what the file says. None: the file's own."""
     pixel_size_uncertainty: float | None = None
@@ -78,7 +98,9 @@ class Settings:
             if value is not None and value < least:
                 raise SettingsError(f"{name} must be at least {least}, not {value}.")
         for name, unit in (("zoom", "model px per px"), ("min_radius", "px"), ("pixel_size", "nm per px"),
-                           ("stability_score_offset", "logits")):  # fmt: skip
+                           ("stability_score_offset", "logits"), ("min_circularity", "no unit"),
+                           ("min_contour_circularity", "no unit"), ("border", "px"), ("min_area", "px²"),
+                           ("max_area", "px²"), ("min_diameter", "nm"), ("max_diameter", "nm")):  # fmt: skip
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise SettingsError(f"{name} must be a number above 0 ({unit}), not {value}.")
@@ -87,6 +109,16 @@ class Settings:
             raise SettingsError(
                 f"pixel_size_uncertainty must be at least 0 and below pixel_size (nm per px), not {uncertainty}."
             )
+        for low, high in (("min_area", "max_area"), ("min_diameter", "max_diameter")):
+            least, greatest = getattr(self, low), getattr(self, high)
+            if least is not None and greatest is not None and least > greatest:
+                raise SettingsError(f"{low}, {least:g}, must not be above {high}, {greatest:g}.")
+        for name in ("trim_area_first", "trim_area_last"):
+            share = getattr(self, name)
+            if share is not None and not 0 < share < 0.5:
+                raise SettingsError(f"{name} must lie between 0 and 0.5 (a share of the lobes), not {share}.")
+        if self.roi is not None:
+            object.__setattr__(self, "roi", _region(self.roi))
         if self.particle not in PARTICLES:
             raise SettingsError(f"particle must be one of {', '.join(PARTICLES)}, not {self.particle!r}.")
         if self.schedule not in SCHEDULES:
@@ -129,7 +161,19 @@ class Settings:
     def to_toml(self) -> str:
         """The settings that have a value, as TOML."""
         values = ((k, v) for k, v in self.to_dict().items() if v is not None)
-        return "".join(f'{k} = "{v}"\n' if isinstance(v, str) else f"{k} = {v}\n" for k, v in values)
+        return "".join(f"{k} = {_toml(v)}\n" for k, v in values)
+
+
+def _toml(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(list(value) if isinstance(value, tuple) else value)
+
+
+def _region(given: Any) -> tuple[int, int, int, int]:
+    """The four whole numbers of a region of interest, from a list too."""
+    match given:
+        case [int(row0), int(col0), int(row1), int(col1)] if 0 <= row0 < row1 and 0 <= col0 < col1:
+            return row0, col0, row1, col1
+    raise SettingsError(f"roi must be row0, col0, row1, col1 in whole px, row0 < row1 and col0 < col1, not {given}.")
 
 
 def split_pixel_size(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,5 +198,12 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "crop_n_layers": 1,
         "crop_n_points_downscale_factor": 2,
         "min_mask_region_area": 350,
+        # Circularity by contour points, both quantile trims, the border, and areas strictly between 300 and 10,000 px.
+        "min_contour_circularity": 0.35,
+        "trim_area_first": 0.05,
+        "border": 40,
+        "min_area": 301,
+        "max_area": 9_999,
+        "trim_area_last": 0.05,
     },
 }

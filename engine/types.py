@@ -235,6 +235,29 @@ class Table(Mapping[str, NDArray[Any]]):
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """One filter, as it was applied to one micrograph: what lies between ``low`` and ``high`` counts."""
+
+    name: str
+    """Of the setting that asks for it, and in the column ``excluded_by``."""
+    quantity: str
+    """What is compared: a column, or in words."""
+    unit: str
+    threshold: float | tuple[int, int, int, int]
+    """The setting's value."""
+    low: float | None = None
+    """Least value that counts; None where there is no bound."""
+    high: float | None = None
+    """Greatest value that counts; None where there is no bound."""
+    strict: bool = False
+    """Whether ``low`` and ``high`` themselves are left out."""
+    lobes_before: int = 0
+    """Lobes that counted before it."""
+    lobes_excluded: int = 0
+    """Those of them that it left out."""
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """Everything one analysis found, and what it takes to do it again."""
 
@@ -247,6 +270,8 @@ class Result:
     sets: Table
     settings: Settings
     model: ModelCard
+    filters: tuple[Filter, ...] = ()
+    """In the order they were applied."""
     zoom: float = 1.0
     """Model px per px of the file."""
     zoom_source: str = ""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from samcolloid_edge.engine import masks, measure, outline, set_table
+from samcolloid_edge.engine import filters, masks, measure, outline, set_table
 from samcolloid_edge.engine.settings import Settings
 from samcolloid_edge.engine.types import I32, Area, Micrograph, Result
 from samcolloid_edge.models.card import ModelCard
@@ -62,14 +62,24 @@ def result_of(
     scores = np.full(len(set_index), 0.9, np.float32)
     found = masks.from_labels(labels, scores, scores)
     lobes = measure.measure(labels, micrograph, scores, scores)
+    settings = settings or Settings()
+    excluded, applied = filters.before_grouping(lobes, found, micrograph, settings)
+    set_index = _without_gaps(np.where(excluded == "", set_index, -1))
     centroids = np.column_stack((lobes["centroid-0"], lobes["centroid-1"]))
     roles = set_table.roles(set_index, centroids, lobes["area"])
     sets = set_table.sets(lobes, set_index, roles, pixel_size)
+    lobes = set_table.with_sets(lobes, set_index, roles)
+    lobes, sets, applied = filters.after_grouping(lobes, sets, excluded, settings, applied)
     return Result(
-        micrograph, found, outline.of_labels(labels), set_table.with_sets(lobes, set_index, roles), sets,
-        settings or Settings(), CARD,
+        micrograph, found, outline.of_labels(labels), lobes, sets, settings, CARD, filters=applied,
         providers=("CPUExecutionProvider",), timings={"encode": 0.5, "decode": 0.25}, counts={"prompts": 64},
     )
+
+
+def _without_gaps(set_index: NDArray[Any]) -> I32:
+    """Sets 0 to S − 1 where some are gone; −1 stays."""
+    numbers = np.unique(set_index[set_index >= 0])
+    return np.where(set_index >= 0, np.searchsorted(numbers, set_index), -1).astype(np.int32)
 
 
 def small_result(**how: Any) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import subprocess
 import sys
@@ -166,7 +167,8 @@ def test_an_output_folder_that_cannot_be_written_to_is_one_sentence(run: Program
         ["--pixel-size", "0"], ["--pixel-size", "nan"], ["--pixel-size", "4+-5"],
         ["--pred-iou-thresh", "3"], ["--particle", "cube"],
         ["--preset", "best"], ["--device", "tpu"], ["--threads", "0"], ["--settings", "missing.toml"],
-        ["--no-such-flag"],
+        ["--min-diameter", "-3"], ["--min-diameter", "9", "--max-diameter", "8"], ["--trim-area-last", "0.7"],
+        ["--roi", "1", "2", "3"], ["--roi", "9", "0", "5", "10"], ["--no-such-flag"],
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_a_usage_error(run: Program, arguments: list[str]) -> None:
@@ -192,6 +194,19 @@ def test_options_go_over_the_settings_file_and_the_file_over_the_preset(tmp_path
     file.write_text("points = 20\n", "utf-8")
     with pytest.raises(SettingsError, match="Unknown setting 'points'"):
         settings_of("default", file, {})
+
+
+def test_filters_leave_lobes_in_the_table_and_are_recorded(run: Program) -> None:
+    image("a.tif")
+    assert run("analyze", "a.tif", "--out", "out", "--min-diameter", "41", "--roi", "0", "0", "70", "110").code == 0
+    rows = list(csv.DictReader(Path("out/a/lobes.csv").read_text("utf-8").splitlines()))
+    assert [row["excluded_by"] for row in rows] == ["", "min_diameter", "", "roi", "min_diameter"]
+    filters = json.loads(Path("out/a/result.json").read_text("utf-8"))["filters"]
+    assert [(f["name"], f["threshold"], f["unit"], f["lobes_excluded"]) for f in filters] == [
+        ("min_diameter", 41.0, "nm", 2), ("roi", [0, 0, 70, 110], "px", 1),
+    ]  # fmt: skip
+    assert "skipped" in run("analyze", "a.tif", "--out", "out", "--min-diameter", "41",
+                            "--roi", "0", "0", "70", "110").out  # fmt: skip
 
 
 def test_every_setting_has_its_option(run: Program) -> None:

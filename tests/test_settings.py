@@ -13,7 +13,8 @@ def test_the_published_preset_is_the_papers():
 
 
 def test_toml_leads_there_and_back(tmp_path):
-    settings = Settings(points_per_side=12, min_radius=3.5, particle="trimer", grouping="published")
+    settings = Settings(points_per_side=12, min_radius=3.5, particle="trimer", grouping="published",
+                        min_diameter=12.5, border=3, trim_area_last=0.05, roi=(0, 10, 200, 300))  # fmt: skip
     (tmp_path / "s.toml").write_text(settings.to_toml(), "utf-8")
     assert Settings.from_toml(tmp_path / "s.toml") == settings
 
@@ -24,6 +25,9 @@ def test_toml_leads_there_and_back(tmp_path):
     {"pixel_size": -4.4}, {"pixel_size": float("inf")},
     {"pixel_size": "4.4±"}, {"pixel_size": "4.4±5"}, {"pixel_size": "4.4±0.1", "pixel_size_uncertainty": 0.2},
     {"pixel_size_uncertainty": -1}, {"particle": "cube"}, {"grouping": "none"},
+    {"min_diameter": 0}, {"max_area": -1}, {"border": 0}, {"min_circularity": float("nan")}, {"trim_area_first": 0.5},
+    {"min_diameter": 9, "max_diameter": 8}, {"min_area": 9, "max_area": 8}, {"roi": [0, 0, 10]}, {"roi": "all"},
+    {"roi": [5, 0, 5, 10]}, {"roi": [0, 0, 1.5, 10]}, {"roi": [-1, 0, 10, 10]},
     {"unheard_of": 1}, {"pred_iou_thresh": "high"},
 ])  # fmt: skip
 def test_a_senseless_setting_is_named(wrong):
