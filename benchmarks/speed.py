@@ -164,7 +164,7 @@ def measure_vit_b(options: argparse.Namespace) -> Figures:
     exact = ours(session, image, settings)
     session = open_model(exported(options.cache, options.precision)[1], "cpu", options.threads)
     fewer = replace(settings, points_per_side=max(1, round((settings.points_per_side or 0) * budget**0.5)))
-    adaptive = ours(session, image, gated(session, image, fewer, share))
+    adaptive = ours(session, image, fewer)
     del session
     reference = theirs(sam.reference(checkpoint.read(source)), image, settings)
     rows = [line(f"{name}, {what}", reference, run, same(reference.masks, run.masks))

@@ -17,7 +17,7 @@ from samcolloid_edge import Settings
 from samcolloid_edge.engine import preprocess
 from samcolloid_edge.engine.decode import scores
 from samcolloid_edge.engine.encode import encode
-from samcolloid_edge.engine.prompt import grid
+from samcolloid_edge.engine.generate import points_of
 from samcolloid_edge.engine.session import Session, open_model
 from samcolloid_edge.engine.types import Area, Role
 from samcolloid_edge.export.exporter import export
@@ -47,13 +47,13 @@ def _random(path: Path) -> Path:
 
 
 def passing_share(model: Path | None, image: NDArray[np.uint8], settings: Settings, threads: int) -> float:
-    """Share of the grid's prompts that reach the settings' predicted IoU with the model of ``model``."""
+    """Share of all prompts, also of the crops, that reach the settings' predicted IoU with the model of ``model``."""
     found = _predicted_iou(open_model(model, "cpu", threads), image, settings)
     return float((found > settings.pred_iou_thresh).mean())
 
 
 def gated(session: Session, image: NDArray[np.uint8], settings: Settings, share: float) -> Settings:
-    """The settings with the predicted IoU that a share of the prompts reaches."""
+    """The settings with the predicted IoU that a share of all prompts reaches."""
     gate = float(np.quantile(_predicted_iou(session, image, settings), 1 - share))
     if not 0 < gate < 1:
         raise SystemExit(f"No predicted IoU between 0 and 1 lets {share:.1%} of the prompts pass: {gate:.3f} would.")
@@ -61,10 +61,10 @@ def gated(session: Session, image: NDArray[np.uint8], settings: Settings, share:
 
 
 def _predicted_iou(session: Session, image: NDArray[np.uint8], settings: Settings) -> NDArray[np.float32]:
-    """The best predicted IoU of each prompt of the uncropped image."""
-    area = Area(0, 0, *image.shape)
-    frame = preprocess.frames(area, session.card, preprocess.fit(area, session.card), settings)[0][0]
-    if settings.points_per_side is None:
-        raise ValueError("the settings must name a grid")
-    points = grid(area, settings.points_per_side)
-    return scores(session, encode(session, preprocess.Grey(image), frame), points, Role.LOBE)
+    """The best predicted IoU of each prompt, of the image and of its crops."""
+    area, grey = Area(0, 0, *image.shape), preprocess.Grey(image)
+    frames = preprocess.frames(area, session.card, preprocess.fit(area, session.card), settings)
+    return np.concatenate([
+        scores(session, encode(session, grey, frame), points_of(frame, layer, session, settings)[0], Role.LOBE)
+        for frame, layer in frames
+    ])  # fmt: skip

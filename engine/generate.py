@@ -79,7 +79,7 @@ def generate(session: Session, grey: Grey, tile: Area, area: Area, zoom: float, 
         embedding = encode(session, grey, frame)
         encoded = time.perf_counter()
         crop = Crop(session, embedding, area, settings)
-        points, lattice = _lattice(frame, layer, session, settings)
+        points, lattice = points_of(frame, layer, session, settings)
         crop.prompt(points, lattice, ~_at(finished, points, tile), grey)
         found.append(crop.found())
         if settings.schedule == "adaptive" and i + 1 < len(frames):
@@ -91,8 +91,8 @@ def generate(session: Session, grey: Grey, tile: Area, area: Area, zoom: float, 
     return _without_small_regions(merged, area, settings)
 
 
-def _lattice(frame: Frame, layer: int, session: Session, settings: Settings) -> tuple[F32, tuple[int, int]]:
-    """Points (N, 2), (x, y), image px, row by row, and (rows, columns)."""
+def points_of(frame: Frame, layer: int, session: Session, settings: Settings) -> tuple[F32, tuple[int, int]]:
+    """The grid laid over a crop of a layer: points (N, 2), (x, y), image px, row by row, and (rows, columns)."""
     if settings.points_per_side is None:
         radius = settings.min_radius or session.card.smallest_radius / frame.scale[0]
         return prompt.spaced_grid(frame.area, SPACING * radius)
