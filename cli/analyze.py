@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ..engine.settings import PRESETS, Grouping, Particle, Schedule, Settings, split_pixel_size
+from ..engine.settings import PRESETS, Grouping, Particle, Schedule, Settings, plain_lengths
 
 _DEFAULT = Settings()
 
@@ -26,7 +26,8 @@ def analyze(
         typer.Argument(
             metavar="INPUT...",
             show_default=False,
-            help="Images (TIFF, PNG, JPEG, BMP), folders (the images directly in them) or patterns (*.tif).",
+            help="Images (TIFF, PNG, JPEG, BMP, DM3, DM4, EMD, MRC), folders (the images directly in them) or "
+            "patterns (*.tif).",
         ),
     ],
     out: Annotated[
@@ -42,6 +43,13 @@ def analyze(
     pixel_size_uncertainty: Annotated[
         float | None,
         typer.Option(help="Standard uncertainty of that, or of the file's own, nm per px.", show_default=False),
+    ] = None,
+    scale_bar: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LENGTH", help="Label of the burnt-in scale bar, like 300nm: checks the pixel size, or gives it.",
+            show_default=False,
+        ),
     ] = None,
     particle: Annotated[
         Particle | None,
@@ -201,5 +209,5 @@ def settings_of(preset: str, file: Path | None, options: dict[str, Any]) -> Sett
     values = Settings.preset(preset).to_dict()
     if file is not None:
         in_file = Settings.from_toml(file).to_dict()
-        values |= {name: in_file[name] for name in split_pixel_size(tomllib.loads(file.read_text("utf-8")))}
-    return Settings.from_mapping(values | split_pixel_size(options))
+        values |= {name: in_file[name] for name in plain_lengths(tomllib.loads(file.read_text("utf-8")))}
+    return Settings.from_mapping(values | plain_lengths(options))

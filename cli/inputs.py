@@ -10,7 +10,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
-IMAGE_SUFFIXES: Final = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
+IMAGE_SUFFIXES: Final = (
+    ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".dm3", ".dm4", ".emd", ".mrc", ".mrcs",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import logging
 import math
 import re
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import cv2
@@ -16,39 +16,28 @@ from numpy.typing import NDArray
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
 
 from ..models.errors import ImageError
-from .scale import PixelSize, pixel_size
+from .dm import decode_dm, is_dm
+from .emd import decode_emd, is_hdf5
+from .mrc import decode_mrc, is_mrc
+from .raster import AGAIN, CUT_SHORT, Raster
+from .scale import pixel_sizes
 
 _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG: Final = b"\xff\xd8\xff"
 _BMP: Final = b"BM"
-_CUT_SHORT: Final = "the file is cut short or damaged"
-_AGAIN: Final = "copy or export it again"
 
 # What tifffile has to say about odd tags belongs to whoever configures logging, not on a user's terminal.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-@dataclass(frozen=True, slots=True)
-class Raster:
-    """An image as its file stores it."""
-
-    samples: NDArray[Any]
-    """(H, W) grey, or (H, W, 3) red, green, blue."""
-    alpha: NDArray[Any] | None = None
-    """(H, W) opacity in the dtype of ``samples``; None where the file has none."""
-    pixel_size: PixelSize | None = None
-    """The scale that the file states."""
-    warnings: tuple[str, ...] = ()
-
-
 def decode(data: bytes) -> Raster:
-    """The first image in the bytes of a TIFF, PNG, JPEG or BMP file, told apart by content, not by name.
+    """The first image in the bytes of a file of one of the kinds read here, told apart by content, not by name.
 
     ImageError, without the file's name, where it is none of these, cut short or stored in a way not read.
     """
     if not data:
-        raise ImageError(f"the file is empty (0 bytes); {_AGAIN}.")
+        raise ImageError(f"the file is empty (0 bytes); {AGAIN}.")
     if data.startswith(_TIFF):
         return _tiff(data)
     if data.startswith(_PNG):
@@ -57,8 +46,14 @@ def decode(data: bytes) -> Raster:
         return _coded(data, "JPEG", _jpeg_is_whole(data))
     if data.startswith(_BMP):
         return _coded(data, "BMP", _bmp_is_whole(data))
+    if is_dm(data):
+        return decode_dm(data)
+    if is_hdf5(data):
+        return decode_emd(data)
+    if is_mrc(data):
+        return decode_mrc(data)
     raise ImageError(
-        f"not a TIFF, PNG, JPEG or BMP image (it begins with {data[:8]!r}); export it as one of these."
+        f"not a TIFF, PNG, JPEG, BMP, DM3, DM4, EMD or MRC image (it begins with {data[:8]!r}); export it as TIFF."
     )
 
 
@@ -66,7 +61,7 @@ def _tiff(data: bytes) -> Raster:
     try:
         with TiffFile(io.BytesIO(data)) as tiff:
             if not len(tiff.pages):
-                raise ImageError(f"{_CUT_SHORT}: it holds no image; {_AGAIN}.")
+                raise ImageError(f"{CUT_SHORT}: it holds no image; {AGAIN}.")
             page = tiff.pages.first
             _check_page(page, len(data))
             raster = _page(page)
@@ -75,13 +70,14 @@ def _tiff(data: bytes) -> Raster:
             if n_pages > 1:
                 rest = "page 2 was" if n_pages == 2 else f"pages 2 to {n_pages} were"
                 warnings.append(f"The file has {n_pages} pages; the first was read, {rest} ignored.")
-            return replace(raster, pixel_size=pixel_size(tiff), warnings=tuple(warnings))
+            sizes, notes = pixel_sizes(tiff)
+            return replace(raster, pixel_sizes=sizes, warnings=(*warnings, *notes))
     except (ImageError, MemoryError):
         raise
     except Exception as error:
         # Damaged bytes surface in tifffile and its codecs as exceptions of any kind.
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        raise ImageError(f"{_CUT_SHORT}, TIFF decoding fails ({reason}); {_AGAIN}.") from error
+        raise ImageError(f"{CUT_SHORT}, TIFF decoding fails ({reason}); {AGAIN}.") from error
 
 
 def _check_page(page: TiffPage, n_bytes: int) -> None:
@@ -97,13 +93,13 @@ def _check_page(page: TiffPage, n_bytes: int) -> None:
         segments = [(segments[0][0], page.nbytes)]
     elif len(segments) < math.prod(page.chunked):
         raise ImageError(
-            f"{_CUT_SHORT}: it has {len(segments)} of {math.prod(page.chunked)} pieces; {_AGAIN}."
+            f"{CUT_SHORT}: it has {len(segments)} of {math.prod(page.chunked)} pieces; {AGAIN}."
         )
     end = max((offset + count for offset, count in segments), default=n_bytes + 1)
     if end > n_bytes:
-        raise ImageError(f"{_CUT_SHORT}: its pixels end at byte {end}, the file at byte {n_bytes}; {_AGAIN}.")
+        raise ImageError(f"{CUT_SHORT}: its pixels end at byte {end}, the file at byte {n_bytes}; {AGAIN}.")
     if any(offset == 0 or count == 0 for offset, count in segments):
-        raise ImageError(f"{_CUT_SHORT}: a piece of its pixels was never written; {_AGAIN}.")
+        raise ImageError(f"{CUT_SHORT}: a piece of its pixels was never written; {AGAIN}.")
 
 
 def _page(page: TiffPage) -> Raster:
@@ -165,13 +161,13 @@ def _palette(colormap: NDArray[Any]) -> NDArray[Any]:
 def _coded(data: bytes, kind: str, is_whole: bool) -> Raster:
     """PNG, JPEG or BMP through OpenCV, whose decoders print about damage, so that it is looked for before."""
     if not is_whole:
-        raise ImageError(f"{_CUT_SHORT}: its {kind} data are not complete; {_AGAIN}.")
+        raise ImageError(f"{CUT_SHORT}: its {kind} data are not complete; {AGAIN}.")
     try:
         samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise ImageError(f"the {kind} image cannot be decoded ({error.err}); {_AGAIN}.") from None
+        raise ImageError(f"the {kind} image cannot be decoded ({error.err}); {AGAIN}.") from None
     if samples is None:
-        raise ImageError(f"{_CUT_SHORT}: the {kind} image cannot be decoded; {_AGAIN}.")
+        raise ImageError(f"{CUT_SHORT}: the {kind} image cannot be decoded; {AGAIN}.")
     if samples.ndim == 2:
         return Raster(samples)
     return Raster(samples[..., 2::-1], samples[..., 3] if samples.shape[2] == 4 else None)

@@ -21,6 +21,7 @@ _NAMES: Final = {
     "in": 2.54e7,
     "inch": 2.54e7,
 }
+_LENGTH: Final = re.compile(r"\s*(\d+(?:[.,]\d+)?)\s*([^\s\d]+)\s*")
 _WITH_UNCERTAINTY: Final = re.compile(r"\s*([^\s±]+?)\s*(?:(?:±|\+/?-)\s*([^\s±]+)\s*)?")
 
 
@@ -30,6 +31,15 @@ def nanometres(unit: str) -> float | None:
     if unit.casefold() in _NAMES:
         return _NAMES[unit.casefold()]
     return _PREFIXES.get(unit[:-1].replace("\u03bc", MICRO)) if unit.endswith("m") else None
+
+
+def length(text: str) -> float:
+    """nm in a length with its unit, as scale bars are labelled: ``"300nm"``, ``"0.5 µm"``. SettingsError else."""
+    match = _LENGTH.fullmatch(text)
+    factor = nanometres(match[2]) if match else None
+    if match is None or factor is None or not is_length(float(match[1].replace(",", "."))):
+        raise SettingsError(f"A length above 0 with its unit is needed, like 300nm or 0.5um, not {text!r}.")
+    return float(f"{float(match[1].replace(',', '.')) * factor:.12g}")
 
 
 def with_uncertainty(size: float | str) -> tuple[float, float | None]:

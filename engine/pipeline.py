@@ -106,7 +106,7 @@ class Segmenter:
         log = _Log(progress)
         with log.step("read", 0.0):
             micrograph = source if isinstance(source, Micrograph) else read(
-                source, settings.pixel_size, settings.pixel_size_uncertainty)  # fmt: skip
+                source, settings.pixel_size, settings.pixel_size_uncertainty, settings.scale_bar)  # fmt: skip
             filters.check(micrograph, settings)
             grey = preprocess.Grey.of_micrograph(micrograph)
         with log.step("model", 0.02):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,31 +14,31 @@ from numpy.typing import NDArray
 
 from ..models.errors import ImageError
 from .databar import find_data_bar
-from .formats import Raster, decode
-from .scale import PixelSize
+from .formats import decode
+from .raster import Raster
+from .scale import side_pixel_sizes
+from .scale_bar import measure_scale_bar
+from .scale_choice import choose, percent
 from .types import Micrograph
 
-_DTYPES: Final = ("uint8", "uint16", "float32", "float64")
+_DTYPES: Final = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 _REC601: Final = (299, 587, 114)
 """Luminance of red, green and blue in thousandths, ITU-R BT.601."""
-_SQUARE: Final = 1e-3
-"""Relative difference of pixel width and height up to which pixels are square."""
-_AGREES: Final = 0.01
-"""Relative difference up to which a given pixel size is the file's."""
-_PRINTED: Final = 1e4
-"""nm per px: more than any electron micrograph has, and about what a print resolution comes to."""
 
 
 def read(
     source: str | os.PathLike[str] | NDArray[Any],
     pixel_size: float | None = None,
     pixel_size_uncertainty: float | None = None,
+    scale_bar: float | None = None,
 ) -> Micrograph:
-    """The micrograph in a TIFF, PNG, JPEG or BMP file, or in an array.
+    """The micrograph in a TIFF, PNG, JPEG, BMP, DM3, DM4, EMD (Velox) or MRC file, or in an array.
 
-    source: a path, or an array (H, W) or (H, W, 3 or 4), RGB or RGBA, of uint8, uint16, float32 or float64.
+    source: a path, or an array (H, W) or (H, W, 3 or 4), RGB or RGBA, of whole numbers of up to 32 bit
+        or of float32 or float64.
     pixel_size: nm per px, overriding what the file says.
     pixel_size_uncertainty: nm per px, standard uncertainty of the size given, or of the file's own.
+    scale_bar: nm, what is written at the burnt-in scale bar: a check of the size, or the size where there is none.
 
     The pixels keep the file's dtype and values. Palettes are applied; white-is-zero is turned round;
     fewer than 8 bits are spread over 8; colour becomes luminance (Rec. 601), with a warning where the
@@ -51,7 +52,9 @@ def read(
             raise ImageError(f"the pixel size must be a number above 0 (nm per px), not {pixel_size!r}.")
         raster, sha256 = _from_array(source) if isinstance(source, np.ndarray) else _from_file(Path(name))
         pixels, warnings = _grey(raster)
-        size, origin, size_warnings = _scale(raster.pixel_size, pixel_size)
+        area = find_data_bar(pixels)
+        bar = measure_scale_bar(pixels, area)
+        scale = choose(raster.pixel_sizes, pixels.shape[1], pixel_size, pixel_size_uncertainty, bar, scale_bar)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error.__cause__
     except MemoryError:
@@ -60,12 +63,14 @@ def read(
         pixels=pixels,
         source=name,
         sha256=sha256,
-        pixel_size=size,
-        pixel_size_source=origin,
-        pixel_size_uncertainty=None if size is None else pixel_size_uncertainty,
-        area=find_data_bar(pixels),
-        file_pixel_size=raster.pixel_size.x if raster.pixel_size else None,
-        warnings=(*raster.warnings, *warnings, *size_warnings),
+        pixel_size=scale.size,
+        pixel_size_source=scale.source,
+        pixel_size_uncertainty=scale.uncertainty,
+        pixel_sizes=scale.found,
+        scale_bar=bar,
+        area=area,
+        file_pixel_size=raster.pixel_sizes[0].x if raster.pixel_sizes else None,
+        warnings=(*raster.warnings, *warnings, *scale.warnings),
     )
 
 
@@ -90,7 +95,10 @@ def _from_file(path: Path) -> tuple[Raster, str]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"cannot be read ({reason}); check the path and your permission.") from None
-    return decode(data), hashlib.sha256(data).hexdigest()
+    raster = decode(data)
+    beside, notes = side_pixel_sizes(path)
+    raster = replace(raster, pixel_sizes=(*raster.pixel_sizes, *beside), warnings=(*raster.warnings, *notes))
+    return raster, hashlib.sha256(data).hexdigest()
 
 
 def _from_array(array: NDArray[Any]) -> tuple[Raster, str]:
@@ -114,11 +122,11 @@ def _grey(raster: Raster) -> tuple[NDArray[Any], list[str]]:
     _check_values(samples)
     warnings = []
     if raster.alpha is not None:
-        opaque = np.iinfo(samples.dtype).max if samples.dtype.kind == "u" else 1
+        opaque = np.iinfo(samples.dtype).max if samples.dtype.kind in "ui" else 1
         seen_through = float(np.mean(raster.alpha != opaque))
         if seen_through:
             warnings.append(
-                f"The opacity channel was dropped; {_percent(seen_through)} of the pixels are not opaque."
+                f"The opacity channel was dropped; {percent(seen_through)} of the pixels are not opaque."
             )
     if samples.ndim == 2:
         return np.ascontiguousarray(samples, samples.dtype.newbyteorder("=")), warnings
@@ -126,45 +134,23 @@ def _grey(raster: Raster) -> tuple[NDArray[Any], list[str]]:
     coloured = float(np.mean((red != green) | (green != blue)))
     if not coloured:
         return np.ascontiguousarray(red, samples.dtype.newbyteorder("=")), warnings
-    spread = samples.max(axis=2) - samples.min(axis=2)
+    spread = np.subtract(samples.max(axis=2), samples.min(axis=2), dtype=np.float64)
     warnings.append(
         "Colour became luminance (Rec. 601: 0.299 R + 0.587 G + 0.114 B); the channels differ in"
-        f" {_percent(coloured)} of the pixels, by up to {spread.max():g}."
+        f" {percent(coloured)} of the pixels, by up to {spread.max():g}."
     )
     return _luminance(red, green, blue), warnings
 
 
 def _luminance(red: NDArray[Any], green: NDArray[Any], blue: NDArray[Any]) -> NDArray[Any]:
     """(H, W) in the dtype of the channels; whole numbers are rounded exactly, so on every machine alike."""
-    is_whole = red.dtype.kind == "u"
-    thousandfold = np.zeros(red.shape, np.uint32 if is_whole else np.float64)
+    is_whole = red.dtype.kind in "ui"
+    whole = np.uint32 if red.dtype in (np.uint8, np.uint16) else np.int64
+    thousandfold = np.zeros(red.shape, whole if is_whole else np.float64)
     for weight, channel in zip(_REC601, (red, green, blue), strict=True):
         thousandfold += weight * channel.astype(thousandfold.dtype)
     grey = (thousandfold + 500) // 1000 if is_whole else thousandfold / 1000
     return np.asarray(grey, red.dtype.newbyteorder("="))
-
-
-def _scale(stated: PixelSize | None, given: float | None) -> tuple[float | None, str, list[str]]:
-    """Pixel size in nm, where it comes from, and warnings; from what the file states and the user gives."""
-    if stated is None:
-        return (None, "none", []) if given is None else (float(given), "given by the user", [])
-    if abs(stated.x - stated.y) > _SQUARE * stated.x:
-        raise ImageError(
-            f"its pixels are not square ({stated.x:g} × {stated.y:g} nm, {stated.source});"
-            " resample it to square pixels."
-        )
-    if given is not None:
-        origin = f"given by the user (the file says {stated.x:g} nm, {stated.source})"
-        difference = abs(given - stated.x) / stated.x
-        differs = (
-            f"The pixel size given, {given:g} nm, is {_percent(difference)} off the file's {stated.x:g} nm."
-        )
-        return float(given), origin, [differs] if difference > _AGREES else []
-    printed = (
-        f"The file's pixel size, {stated.x:g} nm ({stated.source}), looks like a print resolution;"
-        " give the pixel size if it is not the scale."
-    )
-    return stated.x, stated.source, [printed] if stated.x > _PRINTED else []
 
 
 def _check_dtype(samples: NDArray[Any]) -> None:
@@ -172,8 +158,8 @@ def _check_dtype(samples: NDArray[Any]) -> None:
         return
     advice = {
         "b": "convert it with .astype(np.uint8) * 255",
-        "i": "convert it to uint16 after shifting it above 0",
-        "u": "convert it to uint16",
+        "i": "convert it to int32",
+        "u": "convert it to uint32",
         "f": "convert it to float32",
         "c": "take its magnitude with np.abs",
     }.get(samples.dtype.kind, "convert it")
@@ -193,7 +179,3 @@ def _check_values(samples: NDArray[Any]) -> None:
 def _is_length(size: object) -> bool:
     return isinstance(size, (int, float, np.number)) and bool(math.isfinite(size) and size > 0)
 
-
-def _percent(share: float) -> str:
-    percent = 100 * share
-    return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"

@@ -169,6 +169,8 @@ def record(result: Result) -> dict[str, Any]:
             "uncertainty_nm_per_px": micrograph.pixel_size_uncertainty,
             "source": micrograph.pixel_size_source,
             "file_nm_per_px": micrograph.file_pixel_size,
+            "found": [{"nm_per_px": size.x, "source": size.source} for size in micrograph.pixel_sizes],
+            "scale_bar_px": micrograph.scale_bar,
         },
         "zoom": {"model_px_per_px": result.zoom, "source": result.zoom_source},
         "settings": result.settings.to_dict(),

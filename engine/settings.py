@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from ..models.errors import SettingsError
-from .lengths import with_uncertainty
+from .lengths import length, with_uncertainty
 
 Particle = Literal["auto", "sphere", "dumbbell", "trimer"]
 Grouping = Literal["model", "published"]
@@ -84,6 +84,8 @@ class Settings:
     """nm per px, overriding what the file says. None: the file's own."""
     pixel_size_uncertainty: float | None = None
     """Standard uncertainty of that, or of the file's own, nm per px. None: unknown."""
+    scale_bar: float | None = None
+    """What is written at the burnt-in scale bar, nm: its length in px checks the pixel size, or gives it."""
 
     def __post_init__(self) -> None:
         for name in ("pred_iou_thresh", "stability_score_thresh", "box_nms_thresh", "crop_nms_thresh", "max_overlap"):
@@ -98,7 +100,7 @@ class Settings:
             if value is not None and value < least:
                 raise SettingsError(f"{name} must be at least {least}, not {value}.")
         for name, unit in (("zoom", "model px per px"), ("min_radius", "px"), ("pixel_size", "nm per px"),
-                           ("stability_score_offset", "logits"), ("min_circularity", "no unit"),
+                           ("scale_bar", "nm"), ("stability_score_offset", "logits"), ("min_circularity", "no unit"),
                            ("min_contour_circularity", "no unit"), ("border", "px"), ("min_area", "px²"),
                            ("max_area", "px²"), ("min_diameter", "nm"), ("max_diameter", "nm")):  # fmt: skip
             value = getattr(self, name)
@@ -136,13 +138,13 @@ class Settings:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from names and values; an unknown name is an error. A pixel size may be "4.466±0.05"."""
+        """Settings from names and values; an unknown name is an error. Lengths may be text: "4.466±0.05", "300nm"."""
         known = {f.name for f in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise SettingsError(f"Unknown setting {unknown[0]!r}; there are {', '.join(sorted(known))}.")
         try:
-            return cls(**split_pixel_size(values))
+            return cls(**plain_lengths(values))
         except TypeError as error:
             raise SettingsError(f"A setting has the wrong type: {error}.") from None
 
@@ -176,8 +178,11 @@ def _region(given: Any) -> tuple[int, int, int, int]:
     raise SettingsError(f"roi must be row0, col0, row1, col1 in whole px, row0 < row1 and col0 < col1, not {given}.")
 
 
-def split_pixel_size(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by name, where a pixel size written as text (``"4.466±0.05"``) has become the two settings it means."""
+def plain_lengths(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by name, where lengths written as text have become numbers: the pixel size and its uncertainty
+    (``"4.466±0.05"``), the label of the scale bar (``"300nm"``)."""
+    if isinstance(values.get("scale_bar"), str):
+        values = {**values, "scale_bar": length(values["scale_bar"])}
     if not isinstance(values.get("pixel_size"), str):
         return dict(values)
     size, uncertainty = with_uncertainty(values["pixel_size"])

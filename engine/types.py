@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..models.card import ModelCard
 from .outline import Outlines
+from .pixel_size import PixelSize
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -77,6 +78,10 @@ class Micrograph:
     """nm per px according to the file, also where the user overrides it."""
     pixel_size_uncertainty: float | None = None
     """nm per px, standard uncertainty of ``pixel_size``; None where nothing tells it."""
+    pixel_sizes: tuple[PixelSize, ...] = ()
+    """All that the file, its side files and its labelled scale bar state, the most trusted first."""
+    scale_bar: float | None = None
+    """Length of the burnt-in scale bar, px; None where none was found."""
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

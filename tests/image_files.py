@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 from samcolloid_edge.engine.read import read
-from samcolloid_edge.engine.scale import CZ_SEM
+from samcolloid_edge.engine.scale_sem import CZ_SEM
 from samcolloid_edge.engine.types import Micrograph
 from samcolloid_edge.models.errors import ImageError
 

@@ -19,6 +19,7 @@ from handmade import discs, result_of, small_result
 from samcolloid_edge import save
 from samcolloid_edge.engine import report
 from samcolloid_edge.engine.overlay import draw
+from samcolloid_edge.engine.pixel_size import PixelSize
 from samcolloid_edge.engine.report_formats import FORMATS, chosen, files_of
 from samcolloid_edge.engine.settings import Settings
 from samcolloid_edge.engine.types import Result
@@ -88,7 +89,9 @@ def test_the_overlay_is_written_in_its_own_colours(tmp_path: Path) -> None:
 
 def test_the_record_says_how_the_result_came_about(tmp_path: Path) -> None:
     result = small_result(source="a.tif", sha256=SHA, settings=Settings(pixel_size=2.0))
-    micrograph = replace(result.micrograph, file_pixel_size=2.5, pixel_size_uncertainty=0.1, warnings=("one",))
+    stated = PixelSize(2.5, 2.5, "a tag")
+    micrograph = replace(result.micrograph, file_pixel_size=2.5, pixel_size_uncertainty=0.1, warnings=("one",),
+                         pixel_sizes=(stated,), scale_bar=67.0)  # fmt: skip
     save(replace(result, micrograph=micrograph, warnings=("one", "two")), tmp_path)
     found = json.loads((tmp_path / "result.json").read_text("utf-8"))
     assert found["input"] == {
@@ -98,6 +101,7 @@ def test_the_record_says_how_the_result_came_about(tmp_path: Path) -> None:
     }
     assert found["pixel_size"] == {
         "nm_per_px": 2.0, "uncertainty_nm_per_px": 0.1, "source": "a test", "file_nm_per_px": 2.5,
+        "found": [{"nm_per_px": 2.5, "source": "a tag"}], "scale_bar_px": 67.0,
     }  # fmt: skip
     assert found["settings"] == result.settings.to_dict()
     model = result.model

@@ -10,19 +10,28 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from samcolloid_edge.engine.scale import CZ_SEM, PixelSize, pixel_size
+from numpy.typing import NDArray
+from samcolloid_edge.engine.pixel_size import PixelSize, Stated
+from samcolloid_edge.engine.scale import pixel_sizes
+from samcolloid_edge.engine.scale_sem import CZ_SEM
 
-PIXELS = np.zeros((6, 8), np.uint8)
+PIXELS = np.zeros((6, 1024), np.uint8)
 MICRO = "\u00b5"
 UNNAMED = "0\r\n0\r\n0\r\n4.466000e-09\r\n2.500000e+04\r\n6\r\n"
 
 
 def stated(**options: Any) -> PixelSize | None:
     """The pixel size read from a TIFF written with tifffile's ``options``."""
+    found, _ = all_stated(**options)
+    return found[0] if found else None
+
+
+def all_stated(pixels: NDArray[Any] = PIXELS, **options: Any) -> Stated:
+    """All pixel sizes read from it, and what is said of metadata that state none."""
     file = io.BytesIO()
-    tifffile.imwrite(file, PIXELS, **options)
+    tifffile.imwrite(file, pixels, **options)
     with tifffile.TiffFile(io.BytesIO(file.getvalue())) as tiff:
-        return pixel_size(tiff)
+        return pixel_sizes(tiff)
 
 
 def zeiss(text: str) -> PixelSize | None:
@@ -73,6 +82,16 @@ def test_without_that_entry_zeiss_is_read_from_the_header(entry: str) -> None:
 @pytest.mark.parametrize("text", ["", "0\r\n0\r\n0\r\n0\r\n", "0\r\n0\r\n", "AP_WD\r\nWD = 2.4 mm\r\n"])
 def test_a_zeiss_tag_without_a_size_states_none(text: str) -> None:
     assert zeiss(text + " ") is None
+    (note,) = all_stated(extratags=[(CZ_SEM, 2, None, text.encode() + b" ", True)])[1]
+    assert note.startswith("The Zeiss metadata state no pixel size that makes sense;")
+
+
+def test_the_zeiss_header_is_calibrated_for_1024_px_whatever_the_width() -> None:
+    for width in (512, 1024, 2048, 3072):
+        tag = (CZ_SEM, 2, None, UNNAMED.encode(), True)
+        (found,), notes = all_stated(np.zeros((6, width), np.uint8), extratags=[tag])
+        assert found.x == pytest.approx(4.466 * 1024 / width, rel=1e-11)
+        assert notes == ()
 
 
 @pytest.mark.parametrize(
@@ -141,6 +160,12 @@ def test_an_imagej_unit_that_is_no_length_states_none(unit: str) -> None:
     assert imagej(4.466, unit) is None
 
 
+def test_the_reciprocal_of_a_length_is_no_scale_and_said() -> None:
+    found, notes = all_stated(imagej=True, resolution=(1.0, 1.0), metadata={"unit": "1/nm"})
+    assert found == ()
+    assert notes == ("The ImageJ metadata are of reciprocal space (1/nm), so that lengths have no scale.",)
+
+
 @pytest.mark.parametrize("resolution_unit", ["INCH", "CENTIMETER", "NONE"])
 def test_dots_per_inch_are_no_scale(resolution_unit: str) -> None:
     assert stated(resolution=(300, 300), resolutionunit=resolution_unit) is None
@@ -159,4 +184,8 @@ def test_every_published_micrograph_has_its_size(published: Path) -> None:
     assert len(paths) == 15
     for path in paths:
         with tifffile.TiffFile(path) as tiff:
-            assert pixel_size(tiff) == PixelSize(4.466, 4.466, "Zeiss CZ_SEM AP_IMAGE_PIXEL_SIZE")
+            sizes, notes = pixel_sizes(tiff)
+        assert [(size.x, size.y, size.source) for size in sizes] == [
+            (4.466, 4.466, "Zeiss CZ_SEM AP_IMAGE_PIXEL_SIZE"), (4.466, 4.466, "Zeiss CZ_SEM header calibration"),
+        ]  # fmt: skip
+        assert notes == ()
