@@ -187,6 +187,7 @@ def analyze(
             show_default=False,
         ),
     ] = "",
+    page: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html, the page of the run.")] = True,
 ) -> None:
     """Find and measure particles and their lobes: tables, label image and overlay of every image."""
     # The options that are settings carry the settings' names.
@@ -201,7 +202,7 @@ def analyze(
 
     files = chosen_formats(name for name in formats.replace(" ", "").lower().split(",") if name)
     segmenter = Segmenter(model, device=device, threads=threads)
-    raise typer.Exit(run(Batch(expand(inputs), out, segmenter, chosen, overwrite, workers, files)))
+    raise typer.Exit(run(Batch(expand(inputs), out, segmenter, chosen, overwrite, workers, files, page)))
 
 
 def settings_of(preset: str, file: Path | None, options: dict[str, Any]) -> Settings:

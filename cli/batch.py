@@ -9,12 +9,15 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any, Final
 
 import typer
 
 from ..engine import report
 from ..engine.files import check_folder, sha256_of, write_files
+from ..engine.page_html import NAME as PAGE
+from ..engine.page_html import write_page
 from ..engine.pipeline import Segmenter
 from ..engine.report_formats import ALWAYS, chosen, formats_of
 from ..engine.settings import Settings
@@ -40,6 +43,8 @@ class Batch:
     """Images computed at once."""
     formats: Sequence[str] = ALWAYS
     """Of the files of each result, as from ``report_formats.chosen``."""
+    page: bool = True
+    """Whether to write the report page of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,8 @@ def run(batch: Batch) -> int:
             if not useless and len(rows) < count:
                 display.trouble(f"Interrupted; {len(rows)} of {count} images are done and stay.")
             written = write_files(batch.out, {"summary.csv": report.summary_csv(rows)}) if rows else []
+            if batch.page and not useless:
+                written += _page(batch.out, rows, images.stop, display)
     if useless:
         raise useless
     _say_the_end(rows, written)
@@ -184,11 +191,21 @@ def _identity(batch: Batch, path: Path) -> report.Identity:
     return report.Identity(digest, batch.settings, batch.segmenter.card.digest, version)
 
 
+def _page(out: Path, rows: Sequence[dict[str, Any]], stop: Event, display: Display) -> list[Path]:
+    """Write the report page of the images that are done, skipped ones too; nothing once the run is stopped."""
+    done = [out / row["folder"] for row in rows if row["status"] != "failed"]
+    failed = [row["error"] for row in rows if row["status"] == "failed"]
+    written, troubles = write_page(done, out / PAGE, failed=failed, is_wanted=lambda: not stop.is_set())
+    for trouble in troubles:
+        display.trouble(f"not in {PAGE}: {trouble}")
+    return [] if written is None else [written]
+
+
 def _say_the_end(rows: Sequence[dict[str, Any]], written: Sequence[Path]) -> None:
     counts = {status: [row["file"] for row in rows if row["status"] == status] for status in report.STATUSES}
     if len(rows) > 1:
         typer.echo(", ".join(f"{len(files)} {status}" for status, files in counts.items() if files))
         if counts["failed"]:
             typer.echo(f"failed: {', '.join(counts['failed'])}", err=True)
-    for path in written:
-        typer.echo(f"summary: {path}")
+    for what, path in zip(("summary", "report"), written, strict=False):
+        typer.echo(f"{what}: {path}")

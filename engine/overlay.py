@@ -44,7 +44,7 @@ def draw(result: Result) -> U8:
     lobes_to_sets = np.concatenate([np.zeros(1, np.int32), np.where(sets > 0, sets, alone)])
     groups = lobes_to_sets[lobes]
     colours = np.tile(ALONE, (1 + last + len(sets), 1))
-    colours[1 : last + 1] = PALETTE[_colour_numbers(groups, last)]
+    colours[1 : last + 1] = PALETTE[colour_numbers(groups, last)]
     for labels, opacity in ((lobes, LOBE_OPACITY), (groups, 1.0)):
         rows, cols = np.nonzero(_inner_outline(labels))
         mixed = opacity * colours[groups[rows, cols]] + (1 - opacity) * canvas[rows, cols]
@@ -64,7 +64,7 @@ def _inner_outline(labels: I32) -> Bool:
     return outline & (labels > 0)
 
 
-def _colour_numbers(groups: I32, last: int) -> I64:
+def colour_numbers(groups: I32, last: int) -> I64:
     """(last,) palette index of the sets 1..last: of the colours that no near set has, the least used one."""
     near: list[set[int]] = [set() for _ in range(last + 1)]
     for one, other in _close_pairs(groups, last):

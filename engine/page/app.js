@@ -1,0 +1,206 @@
+// Ties the parts together: one state, and what each change of it redraws.
+
+const byId = (id) => document.getElementById(id);
+const jsonOf = (id) => JSON.parse(byId(id).textContent);
+const run = jsonOf("run");
+const images = run.images.map((data, index) => new Micrograph(data, index));
+const drawings = new Map();
+const scopes = [
+  ["this", "this micrograph", (image) => image === current],
+  ["scaled", "all micrographs with a scale", (image) => image.pixelSize !== null],
+  ["unscaled", "all micrographs without a scale", (image) => image.pixelSize === null],
+];
+let current = null;
+let bins = null; // null: as many as Freedman and Diaconis say
+
+const table = new Rows(byId("rows"), run.definitions, {
+  hover: (particle) => hover(particle, -1), choose: (particle) => choose(particle, "table"), toggle,
+  filtered: (shownRows, of) => { byId("table-count").textContent = `${shown(shownRows)} of ${shown(of)} rows`; },
+});
+const picture = new Picture(byId("stage"), run.palette, {
+  hover, toggle, choose: (particle) => choose(particle, "picture"),
+  drawn: () => { byId("zoom").textContent = `${Math.round(picture.view.scale * 100)} %`; },
+});
+const histogram = new Histogram(byId("chart"));
+
+function options(select, entries, keep = select.value) {
+  select.replaceChildren(...entries.map(([value, text]) => new Option(text, value)));
+  if (entries.some(([value]) => value === keep)) select.value = keep;
+}
+
+function open(index) {
+  current = images[index];
+  if (!drawings.has(index)) {
+    const element = byId(`picture-${index}`);
+    drawings.set(index, new Drawing(JSON.parse(element.textContent), current));
+    element.remove(); // its text is of no more use
+  }
+  byId("note").textContent = current.note;
+  byId("note").hidden = !current.note;
+  table.open(current);
+  fillChoices();
+  fillMethod(byId("method"), current);
+  byId("tip").hidden = true;
+  refresh();
+  return picture.open(drawings.get(index));
+}
+
+/** The choices that depend on the micrograph and on what is shown of it. */
+function fillChoices() {
+  options(byId("scope"), scopes.filter(([name, , holds]) => name === "this" || (images.length > 1 && images.some(holds))));
+  const kind = byId("population").value, counted = current[kind];
+  const isTwin = (name) => /_nm2?$/.test(name) && counted.has(name.replace(/_nm2?$/, ""));
+  const measures = counted.names.filter((name) => !NOT_MEASURES.has(name) && !isTwin(name) && (counted.isNumeric(name) || !counted.length));
+  options(byId("quantity"), measures.map((name) => [name, name]), measures.includes(byId("quantity").value) ? byId("quantity").value : "equivalent_diameter_area");
+  const rows = table.table, groups = ordered(Array.from({ length: rows.length }, (_, row) => current.group(table.kind, row)));
+  options(byId("filter-role"), [["", "any"], ...groups.map((group) => [group, group])]);
+  options(byId("filter-column"), rows.names.filter((name) => rows.isNumeric(name)).map((name) => [name, `${name}${rows.units[name] ? ` [${rows.units[name]}]` : ""}`]),
+    byId("filter-column").value || "equivalent_diameter_area");
+}
+
+/** All figures, after a change of what counts or of what is asked for. */
+function refresh() {
+  const kind = byId("population").value, quantity = byId("quantity").value;
+  const [, , holds] = scopes.find(([name]) => name === byId("scope").value);
+  const of = images.filter(holds), scaled = of.every((image) => image.pixelSize !== null);
+  const { groups, values, out } = collect(of, kind, quantity, scaled);
+  const units = of[0]?.[kind].units ?? {};
+  const unit = (scaled && (units[`${quantity}_nm`] ?? units[`${quantity}_nm2`])) || units[quantity] || "";
+  const all = values.flat(), number = bins ?? autoBins(all);
+  byId("bins").value = number;
+  byId("bins-number").textContent = number;
+  histogram.show(groups, values, number, `${quantity}${unit ? ` [${unit}]` : ""}`);
+  fillStatistics(byId("statistics"), groups, values, unit);
+  byId("statistics-note").textContent = leftOut(out);
+  fillTotals();
+  byId("restore").disabled = !current.user.some(Boolean);
+}
+
+function leftOut(out) {
+  const parts = [[out.user, "excluded by you"], [out.filter, "left out by filters"], [out.edge, "at the edge of the analysed area"]];
+  const named = parts.filter(([n]) => n).map(([n, why]) => `${shown(n)} ${why}`);
+  return `SD with n − 1; D10, D50, D90: quantiles by number.${named.length ? ` Not counted: ${named.join(", ")}.` : ""}`;
+}
+
+function fillTotals() {
+  const sum = (of) => shown(images.reduce((total, image) => total + of(image), 0));
+  const user = images.reduce((total, image) => total + image.user.reduce((n, is) => n + is, 0), 0);
+  byId("totals").textContent = `${images.length > 1 ? `${images.length} micrographs: ` : ""}${sum((image) => image.lobes.length)} lobes, ` +
+    `${sum((image) => image.sets.length)} sets, ${shown(user)} excluded by you`;
+}
+
+function hover(particle, lobe, event) {
+  picture.at = { particle, lobe };
+  picture.drawTop();
+  table.hover(particle);
+  histogram.mark(valueOf(particle, lobe));
+  const tip = byId("tip");
+  tip.hidden = particle < 0 || !event;
+  if (tip.hidden) return;
+  fillTip(tip, current, particle, lobe, run.definitions);
+  const { clientWidth: width, clientHeight: height } = byId("stage"), box = byId("stage").getBoundingClientRect();
+  const x = event.clientX - box.left, y = event.clientY - box.top;
+  tip.style.left = `${x + 18 + tip.offsetWidth > width ? Math.max(0, x - 18 - tip.offsetWidth) : x + 18}px`;
+  tip.style.top = `${Math.max(0, Math.min(y + 12, height - tip.offsetHeight))}px`;
+}
+
+/** What the histogram shows of a particle. */
+function valueOf(particle, lobe) {
+  const kind = byId("population").value;
+  const row = particle < 0 ? -1 : kind === "sets" ? (current.isSet(particle) ? particle : -1) : lobe >= 0 ? lobe : current.members[particle][0];
+  const quantity = byId("quantity").value, of = current[kind];
+  const name = [`${quantity}_nm`, `${quantity}_nm2`].find((twin) => of.has(twin)) ?? quantity;
+  return row < 0 || !of.has(name) ? NaN : of.numbers(name)[row];
+}
+
+function choose(particle, from) {
+  picture.choose(particle, from !== "picture" || particle >= 0);
+  table.choose(particle, from !== "table" || particle >= 0);
+  histogram.mark(valueOf(particle, -1));
+  if (particle >= 0) say(describeParticle(current, particle));
+}
+
+/** Exclude a particle, or restore it. */
+function toggle(particle) {
+  const filed = current.filed(particle);
+  if (filed && filed !== USER) {
+    say(`${nameOf(current, particle)} is left out by the filter ${filed} of the analysis; change that to have it back.`);
+    return;
+  }
+  current.user[particle] = 1 - current.user[particle];
+  changed(`${nameOf(current, particle)} ${current.user[particle] ? "excluded" : "restored"}.`);
+  choose(particle, "picture");
+}
+
+function changed(what) {
+  picture.draw();
+  if (table.filter.state || table.sort.name === "state") table.refilter();
+  else table.drawRows();
+  refresh();
+  say(what);
+}
+
+function say(text) { byId("said").textContent = text; }
+
+function save(name, type, text) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+const on = (id, event, react) => byId(id).addEventListener(event, react);
+on("image", "change", () => open(Number(byId("image").value)));
+on("zoom-in", "click", () => picture.zoom(1.5));
+on("zoom-out", "click", () => picture.zoom(1 / 1.5));
+on("zoom-fit", "click", () => picture.fit());
+for (const name of ["image", "lobes", "sets", "excluded"]) {
+  on(`show-${name}`, "change", (event) => { picture.show[name] = event.target.checked; picture.draw(); });
+}
+on("colours", "change", (event) => { picture.show.colours = event.target.value; fillLegend(); picture.draw(); });
+on("restore", "click", () => { current.user.fill(0); changed("All particles of this micrograph restored."); });
+for (const id of ["population", "quantity", "scope"]) on(id, "change", () => { bins = null; fillChoices(); refresh(); });
+on("bins", "input", (event) => { bins = Number(event.target.value); refresh(); });
+on("bins-auto", "click", () => { bins = null; refresh(); });
+on("table-of", "change", (event) => { table.kind = event.target.value; table.sort = { name: null, down: false }; clearFilter(); });
+on("all-columns", "change", (event) => { table.all = event.target.checked; table.rebuild(); });
+for (const id of ["filter-role", "filter-state", "filter-column"]) on(id, "change", filterRows);
+for (const id of ["filter-low", "filter-high"]) on(id, "input", filterRows);
+on("filter-clear", "click", clearFilter);
+on("export-table", "click", () => save(`${table.kind}-curated.csv`, "text/csv", curatedCsv(images, table.kind)));
+on("export-exclusions", "click", () => {
+  save("exclusions.json", "application/json", exclusionsJson(images));
+  for (const image of images) image.before = image.user.slice();
+});
+addEventListener("beforeunload", (event) => {
+  if (images.some((image) => image.user.some((is, particle) => is !== image.before[particle]))) event.preventDefault();
+});
+
+function filterRows() {
+  const number = (id) => (byId(id).value === "" ? undefined : Number(byId(id).value));
+  table.filter = { group: byId("filter-role").value, state: byId("filter-state").value, column: byId("filter-column").value,
+    low: number("filter-low"), high: number("filter-high") };
+  table.refilter();
+}
+
+function clearFilter() {
+  for (const id of ["filter-role", "filter-state", "filter-low", "filter-high"]) byId(id).value = "";
+  table.filter = {};
+  table.rebuild();
+  fillChoices();
+}
+
+function fillLegend() {
+  byId("legend").textContent = "Click a particle to exclude or restore it. Dashed: touches the edge of the analysed area, not in the statistics. Dotted with a cross: left out.";
+}
+
+byId("version").textContent = run.version;
+byId("image").closest("label").hidden = images.length < 2;
+document.querySelector("h1").textContent = images.length > 1 ? "Particle report" : images[0].name;
+options(byId("image"), images.map((image, i) => [String(i), `${image.name} (${shown(image.lobes.length)} lobes)`]));
+fillLegend();
+byId("missing").replaceChildren(...run.missing.map((sentence) => element("li", sentence)));
+byId("missing").hidden = !run.missing.length;
+globalThis.report = { images, picture, table, histogram, describe, open, toggle }; // for scripts
+open(0).then(() => { document.documentElement.dataset.ready = String(performance.now()); });

@@ -1,0 +1,136 @@
+// What the page holds: micrographs with their tables, and which of their particles the user has excluded.
+
+/** Rows of a CSV file as arrays of text. */
+function parseCsv(text) {
+  if (!text.includes('"')) return text.split(/\r?\n/).filter((line) => line).map((line) => line.split(","));
+  const rows = [];
+  let row = [], cell = "", quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i];
+    if (quoted) {
+      if (c !== '"') cell += c;
+      else if (text[i + 1] === '"') cell += text[++i];
+      else quoted = false;
+    } else if (c === '"') quoted = true;
+    else if (c === "," || c === "\n") {
+      row.push(cell);
+      cell = "";
+      if (c === "\n") { rows.push(row); row = []; }
+    } else if (c !== "\r") cell += c;
+  }
+  return rows;
+}
+
+function csvCell(value) {
+  const text = String(value ?? "");
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** A table as its file has it: columns by name, cells as text, numbers on demand (NaN where a cell is empty). */
+class Table {
+  constructor(text, units) {
+    [this.names, ...this.rows] = parseCsv(text);
+    this.units = units;
+    this.index = new Map(this.names.map((name, i) => [name, i]));
+    this.cache = new Map();
+    this.numeric = new Map();
+  }
+  get length() { return this.rows.length; }
+  has(name) { return this.index.has(name); }
+  text(row, name) { return this.rows[row][this.index.get(name)] ?? ""; }
+  numbers(name) {
+    if (!this.cache.has(name)) {
+      const column = this.index.get(name);
+      this.cache.set(name, Float64Array.from(this.rows, (row) => (row[column] ? Number(row[column]) : NaN)));
+    }
+    return this.cache.get(name);
+  }
+  /** Whether a column holds measures: numbers that are not numbers of something. */
+  isNumeric(name) {
+    if (!this.numeric.has(name)) {
+      const column = this.index.get(name);
+      this.numeric.set(name, !["set", "label"].includes(name) && this.rows.some((row) => row[column] !== "") &&
+        this.rows.every((row) => !Number.isNaN(Number(row[column]))));
+    }
+    return this.numeric.get(name);
+  }
+}
+
+const USER = "user";
+
+/** One micrograph. A particle is a set, or a lobe of no set: particles 0 … S − 1 are the sets 1 … S. */
+class Micrograph {
+  constructor(data, index) {
+    Object.assign(this, { index, name: data.name, folder: data.folder, record: data.record, note: data.note });
+    const { units } = data.record;
+    this.lobes = new Table(data.lobes, units.lobes);
+    this.sets = new Table(data.sets, units.sets);
+    this.pixelSize = data.record.pixel_size.nm_per_px;
+    const sets = this.lobes.numbers("set");
+    this.members = Array.from({ length: this.sets.length }, () => []);
+    this.particleOf = Int32Array.from(sets, (set, lobe) => {
+      const particle = set > 0 ? set - 1 : this.members.push([]) - 1;
+      this.members[particle].push(lobe);
+      return particle;
+    });
+    this.user = Uint8Array.from(this.members, (lobes, particle) => Number(this.filed(particle) === USER));
+    this.before = this.user.slice();
+  }
+  get area() { return this.record.input.analysed_area; }
+  isSet(particle) { return particle < this.sets.length; }
+  /** What the analysis left the particle out by; "" where it counts. */
+  filed(particle) {
+    const [table, row] = this.isSet(particle) ? [this.sets, particle] : [this.lobes, this.members[particle][0]];
+    return table.has("excluded_by") ? table.text(row, "excluded_by") : "";
+  }
+  /** What a row is left out by as things stand: a filter of the analysis, the user, or "" for nothing. */
+  excludedBy(kind, row) {
+    const table = this[kind];
+    const filed = table.has("excluded_by") ? table.text(row, "excluded_by") : "";
+    if (filed && filed !== USER) return filed;
+    return this.user[kind === "sets" ? row : this.particleOf[row]] ? USER : "";
+  }
+  touchesEdge(kind, row) { return this[kind].text(row, "touches_edge") === "True"; }
+  /** Whether a row is in the statistics. */
+  counts(kind, row) { return !this.touchesEdge(kind, row) && !this.excludedBy(kind, row); }
+  isExcluded(particle) {
+    const filed = this.filed(particle);
+    return Boolean(this.user[particle] || (filed && filed !== USER));
+  }
+  /** Of a lobe its role, of a set its kind. */
+  group(kind, row) { return this[kind].text(row, kind === "lobes" ? "lobe" : "kind") || "no set"; }
+}
+
+/** The micrographs' tables under one header, each row with its file and what it is left out by. */
+function curatedCsv(images, kind) {
+  const names = [...new Set(images.flatMap((image) => image[kind].names))].filter((name) => name !== "excluded_by");
+  const lines = [["file", ...names, "excluded_by"].map(csvCell).join(",")];
+  for (const image of images) {
+    const table = image[kind];
+    for (let row = 0; row < table.length; row++) {
+      const cells = names.map((name) => (table.has(name) ? table.text(row, name) : ""));
+      lines.push([image.record.input.path, ...cells, image.excludedBy(kind, row)].map(csvCell).join(","));
+    }
+  }
+  return lines.join("\n") + "\n";
+}
+
+/** What ``analyze --exclusions`` reads: of each file (by its sha256) the particles that the user has excluded. */
+function exclusionsJson(images) {
+  const files = images.map((image) => ({
+    sha256: image.record.input.sha256,
+    file: image.record.input.path,
+    particles: image.members.filter((_, particle) => image.user[particle]).map((lobes) => ({
+      lobes: lobes.map((lobe) => ({
+        centroid: ["centroid-0", "centroid-1"].map((name) => image.lobes.numbers(name)[lobe]),
+        area: image.lobes.numbers("area")[lobe],
+      })),
+    })),
+  }));
+  const content = { format: "samcolloid-edge exclusions", version: 1, images: files.filter((f) => f.particles.length) };
+  return JSON.stringify(content, null, 2) + "\n";
+}
+
+function bytesOf(base64) {
+  return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)).buffer;
+}

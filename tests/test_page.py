@@ -1,0 +1,232 @@
+"""The report page in a browser: what it shows, and what follows what the user does."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import Browser
+from handmade import TRIMER_AND_DUMBBELL, discs, result_of, small_result
+from samcolloid_edge.engine.page_html import write_page
+from samcolloid_edge.engine.types import Result
+from selenium.webdriver.common.keys import Keys
+from test_page_data import PIXELS, written
+
+ALONE = (100, 20, 7, -1)
+"""A lobe of no set."""
+CUT = (0, 90, 8, 2)
+"""A sphere that the border cuts."""
+
+
+@dataclass(frozen=True)
+class Pages:
+    """Pages of results made by hand, each made once."""
+
+    folder: Path
+
+    def of(self, **results: Result) -> Path:
+        path = self.folder / "_".join(results) / "report.html"
+        if not path.exists():
+            folders = [written(result, path.parent / name, PIXELS) for name, result in results.items()]
+            assert write_page(folders, path) == (path, [])
+        return path
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
+    return Pages(tmp_path_factory.mktemp("pages"))
+
+
+def mixed(pixel_size: float | None = 2.0) -> Result:
+    """A trimer, a dumbbell, a sphere at the border, and a lobe of no set."""
+    return result_of(*discs((120, 110), [*TRIMER_AND_DUMBBELL, CUT, ALONE]), pixel_size=pixel_size)
+
+
+@pytest.fixture
+def one(browser: Browser, pages: Pages) -> Result:
+    """The page of ``mixed`` is open."""
+    browser.open(pages.of(mixed=mixed()))
+    return mixed()
+
+
+def test_the_picture_is_the_micrograph_with_outlines(browser: Browser, one: Result) -> None:
+    assert browser.complaints() == []
+    view = browser.run("return report.picture.view")
+    script = """const {scale, left, top} = report.picture.view;
+        const [x, y] = [(arguments[1] + .5) * scale + left, (arguments[0] + .5) * scale + top].map(Math.round);
+        return [...document.querySelector("#base").getContext("2d").getImageData(x, y, 1, 1).data]"""
+    assert view["scale"] > 3
+    inside = browser.run(script, 60, 20)
+    assert abs(inside[0] - int(PIXELS[60, 20])) < 16
+    assert inside[0] == inside[1] == inside[2]
+    red, green, blue, _ = browser.run(script, 80, 45.5)  # on the left edge of the dumbbell
+    assert max(red, green, blue) - min(red, green, blue) > 60
+
+
+def test_hovering_shows_the_measures_of_the_lobe_and_its_set(browser: Browser, one: Result) -> None:
+    browser.at(80, 55)
+    tip = browser.text("#tip")
+    assert browser.find("#tip").is_displayed()
+    assert "Dumbbell, set 2" in tip
+    assert "Lobe 4 (large)" in tip
+    for table, row, column in ((one.lobes, 3, "equivalent_diameter_area_nm"), (one.sets, 1, "distance_nm")):
+        assert f"{table[column][row]:.4g} nm" in tip
+    browser.at(60, 20)
+    assert not browser.find("#tip").is_displayed()
+
+
+def test_a_click_excludes_a_particle_all_figures_follow_and_another_restores_it(browser: Browser, one: Result) -> None:
+    before = browser.statistics()
+    assert before["all"]["n"] == 6
+    browser.at(80, 55, click=True)
+    after = browser.statistics()
+    left = one.lobes["equivalent_diameter_area_nm"][[0, 1, 2, 6]]
+    assert after["all"]["n"] == 4
+    assert after["all"]["mean"] == pytest.approx(left.mean())
+    assert "large" not in after
+    assert "1 excluded by you" in browser.text("#totals")
+    assert "2 excluded by you, 1 at the edge" in browser.text("#statistics-note")
+    assert [line.text for line in browser.all("#rows .state")] == ["counts"] * 3 + ["user"] * 2 + ["edge", "counts"]
+    browser.at(80, 55, click=True)
+    assert browser.statistics() == before
+    assert "0 excluded by you" in browser.text("#totals")
+
+
+def test_the_page_and_the_engine_describe_the_same_numbers_alike(browser: Browser, one: Result) -> None:
+    values = np.random.default_rng(3).lognormal(4, 0.4, 201)
+    found = browser.run("return report.describe(arguments[0])", values.tolist())
+    expected = {"n": 201, "mean": values.mean(), "sd": values.std(ddof=1), "cv": values.std(ddof=1) / values.mean(),
+                "d10": np.quantile(values, 0.1), "d50": np.median(values), "d90": np.quantile(values, 0.9)}  # fmt: skip
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_histogram_counts_every_value_once_in_as_many_bins_as_asked_for(browser: Browser, one: Result) -> None:
+    for bins in (3, 17, 80):
+        browser.run("""const bins = document.querySelector("#bins"); bins.value = arguments[0];
+            bins.dispatchEvent(new Event("input"))""", bins)
+        edges = browser.run("return [...report.histogram.edges]")
+        counts = browser.run("return report.histogram.counts.map((of) => [...of])")
+        assert len(edges) == bins + 1
+        values = [float(f"{value:.10g}") for value in one.lobes["equivalent_diameter_area_nm"][[0, 1, 2, 3, 4, 6]]]
+        assert np.array_equal(np.sum(counts, axis=0), np.histogram(values, edges)[0])
+    assert browser.text("#bins-number") == "80"
+    browser.choose("#population", "sets")
+    browser.choose("#quantity", "distance")
+    assert list(browser.statistics()) == ["dumbbell"]
+    assert browser.statistics()["dumbbell"]["mean"] == pytest.approx(one.sets["distance_nm"][1])
+    assert browser.run("return report.histogram.title") == "distance [nm]"
+
+
+def test_the_table_is_sorted_filtered_and_linked_with_the_picture(browser: Browser, one: Result) -> None:
+    def first_column() -> list[str]:
+        return [line.find_elements("css selector", "span")[1].text for line in browser.all("#rows .row")]
+
+    browser.click('#rows [data-name="equivalent_diameter_area_nm"]')
+    ascending = (np.argsort(one.lobes["area"], kind="stable") + 1).astype(str).tolist()
+    assert first_column() == ascending
+    browser.click('#rows [data-name="equivalent_diameter_area_nm"]')
+    assert first_column() == ascending[::-1]
+    browser.choose("#filter-role", "b")
+    assert first_column() == ["2"]
+    browser.click("#filter-clear")
+    browser.choose("#filter-column", "equivalent_diameter_area_nm")
+    browser.type("#filter-low", "40")
+    large = np.flatnonzero(one.lobes["equivalent_diameter_area_nm"] >= 40) + 1
+    assert first_column() == [label for label in ascending[::-1] if int(label) in large]
+    assert "of 7 rows" in browser.text("#table-count")
+    browser.click("#rows .row:last-child")
+    assert browser.run("return report.picture.chosen") == 0
+    browser.at(80, 55)
+    marked = 'return [...document.querySelectorAll("#rows .row.at")].map((row) => Number(row.dataset.row))'
+    assert browser.run(marked) == [3]
+
+
+def test_everything_works_from_the_keyboard(browser: Browser, one: Result) -> None:
+    browser.keys("#stage", Keys.ARROW_RIGHT)
+    chosen = browser.run("return report.picture.chosen")
+    assert chosen >= 0
+    browser.keys("#stage", Keys.ENTER)
+    assert browser.run("return [...report.images[0].user]")[chosen] == 1
+    assert "excluded" in browser.text("#said")
+    browser.keys("#stage", "x", Keys.ARROW_DOWN)
+    assert browser.run("return [...report.images[0].user].some(Boolean)") is False
+    assert browser.run("return report.picture.chosen") != chosen
+    browser.keys("#rows", Keys.HOME, Keys.ARROW_DOWN, Keys.ENTER)
+    assert browser.run("return [...report.images[0].user]") == [0, 1, 0, 0]
+
+
+def test_exports_are_the_curated_table_and_the_exclusions(browser: Browser, one: Result) -> None:
+    browser.at(30, 20, click=True)
+    browser.at(100, 20, click=True)
+    rows = list(csv.DictReader(browser.download("#export-table", "lobes-curated.csv").splitlines()))
+    assert [row["excluded_by"] for row in rows] == ["user"] * 3 + [""] * 3 + ["user"]
+    np.testing.assert_allclose([float(row["area_nm2"]) for row in rows], one.lobes["area_nm2"], rtol=1e-9)
+    assert rows[0]["file"].endswith("mixed.tif")
+    found = json.loads(browser.download("#export-exclusions", "exclusions.json"))
+    (image,) = found["images"]
+    assert image["sha256"] == browser.run("return report.images[0].record.input.sha256")
+    assert [len(particle["lobes"]) for particle in image["particles"]] == [3, 1]
+    assert image["particles"][1]["lobes"][0]["centroid"] == pytest.approx([100, 20], abs=1e-6)
+
+
+def test_micrographs_are_chosen_in_a_list_and_pooled_by_scale(browser: Browser, pages: Pages) -> None:
+    results = {"a": small_result(), "b": small_result(pixel_size=3.0), "c": small_result(pixel_size=None)}
+    browser.open(pages.of(**results))
+    browser.choose("#scope", "scaled")
+    pooled = np.concatenate([results[name].lobes["equivalent_diameter_area_nm"] for name in "ab"])
+    assert browser.statistics()["all"]["mean"] == pytest.approx(pooled.mean())
+    assert browser.statistics()["all"]["n"] == 10
+    browser.choose("#scope", "unscaled")
+    assert browser.statistics()["all"]["n"] == 5
+    assert browser.run("return report.histogram.title") == "equivalent_diameter_area [px]"
+    browser.choose("#image", "2")
+    assert browser.run("return report.picture.drawing.image.name") == "c.tif"
+    browser.choose("#scope", "this")
+    assert browser.run("return report.histogram.title") == "equivalent_diameter_area [px]"
+    assert "unknown" in browser.text("#method")
+    browser.at(80, 55, click=True)
+    browser.choose("#image", "0")
+    assert browser.statistics()["all"]["n"] == 5
+    assert browser.run("return report.images.map((image) => image.user.reduce((n, is) => n + is))") == [0, 0, 1]
+
+
+def test_nothing_found_is_a_page_as_well(browser: Browser, pages: Pages) -> None:
+    nothing = result_of(np.zeros((120, 110), np.int32), np.zeros(0, np.int32))
+    browser.open(pages.of(nothing=replace(nothing, warnings=("No particle was found.",))))
+    browser.complaints()
+    assert browser.statistics() == {}
+    assert "0 lobes, 0 sets" in browser.text("#totals")
+    assert "No particle was found." in browser.text("#method")
+    browser.at(60, 55, click=True)
+    assert browser.complaints() == []
+
+
+def test_text_from_files_stays_text(browser: Browser, tmp_path: Path) -> None:
+    evil = "</script><img src=x onerror=\"document.title='owned'\"><!--\u2028.tif"
+    result = small_result(sha256="0" * 64)
+    result = replace(result, warnings=(evil,), micrograph=replace(result.micrograph, pixel_size_source=evil))
+    folder = written(result, tmp_path / "a", PIXELS)
+    record = json.loads((folder / "result.json").read_text("utf-8"))
+    record["input"]["path"] = evil
+    (folder / "result.json").write_text(json.dumps(record), "utf-8")
+    write_page([folder], tmp_path / "report.html", failed=[evil])
+    browser.open(tmp_path / "report.html")
+    assert browser.run("return document.querySelectorAll('img, b').length") == 0
+    assert browser.driver.title != "owned"
+    assert evil in browser.text("#method")
+    assert evil in browser.text("#missing")
+
+
+def test_dark_and_light_follow_the_system(browser: Browser, one: Result) -> None:
+    def ground(scheme: str) -> str:
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        return str(browser.run("return getComputedStyle(document.body).backgroundColor"))
+
+    assert ground("light") == "rgb(246, 247, 248)"
+    assert ground("dark") == "rgb(21, 24, 27)"
+    ground("")
