@@ -53,12 +53,15 @@ def analyze(
     ] = None,
     particle: Annotated[
         Particle | None,
-        typer.Option(help="What a set is: any number of lobes, or 1, 2, 3.", show_default=_DEFAULT.particle),
+        typer.Option(
+            help="What a set is: 1, 2, 3 or more lobes (chain), or as many as are found (auto).",
+            show_default=_DEFAULT.particle,
+        ),
     ] = None,
     grouping: Annotated[
         Grouping | None,
         typer.Option(
-            help="Lobes become sets by the model's particle masks or the paper's neighbour rules.",
+            help="Lobes become sets by all evidence there is, or by the paper's neighbour rules.",
             show_default=_DEFAULT.grouping,
         ),
     ] = None,

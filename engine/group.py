@@ -1,18 +1,19 @@
-"""Lobes → sets: by the model's own particle masks, or by the neighbour rules of the published method."""
+"""Lobes → sets: by the evidence of shape, grey values and particle masks, or by the published neighbour rules."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..models.errors import SettingsError
-from . import kernels_measure
-from .ragged import Patches
-from .settings import Particle
-from .types import F32, I32
+from . import evidence, partition
+from .evidence import Contacts
+from .settings import LOBES_OF, Particle
+from .types import F32, I32, Bool
 
 F64 = NDArray[np.float64]
 
@@ -20,78 +21,98 @@ _DISTANCE_BLOCK: Final = 2**22
 """Entries of the distance matrix that are held at once: 32 MB."""
 
 
-LINK: Final = 0.2
-"""Affinity from which two lobes are held to be of one particle: on rendered scenes of trimers two of three pairs of one
-particle lie above 0.44 (the far ends of a trimer hardly know of each other), 99 of 100 between particles below 0.17."""
+SHARES: Final[dict[str, tuple[float, ...]]] = {
+    "sphere": (1.0,),
+    "dumbbell": (0.1, 0.9),
+    "trimer": (0.05, 0.05, 0.9),
+    "chain": (0.04, 0.04, 0.04, 0.28, 0.3, 0.3),
+}
+"""Expected shares of sets of 1, 2, … lobes; the last is of that many and more. What is short of whole is rare."""
+ROUNDS: Final = 4
+"""How often the composition of a micrograph is taken from the sets that the last one gave."""
+UNSEEN: Final = 1.0
+"""Sets of every size that are added to those counted, so that no size is ruled out."""
 
 
-def affinity(labels: I32, patches: Patches, lobe_of_patch: NDArray[np.integer[Any]]) -> tuple[I32, F32]:
-    """How much the model holds two lobes to be of one particle.
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """N lobes in S sets."""
 
-    Parameters: ``labels`` (H, W) int32, lobe i is label i + 1; ``patches`` K particle masks in px of the same
-    image; ``lobe_of_patch`` (K,) int, the lobe whose prompt gave the particle mask.
+    sets: I32
+    """(N,) set of each lobe, 0 to S − 1 in the order of each set's first lobe; −1 in no set."""
+    confidence: F64
+    """(S,) probability that the set has all lobes of one particle and no other, 0–1; NaN where none is known."""
+    shares: tuple[float, ...] = ()
+    """Of sets of 1, 2, … lobes, as found in this micrograph; empty where they were given."""
 
-    Returns ``pairs`` (M, 2) int32, i < j, in ascending order, every pair where one lobe has pixels in the box
-    of the other's particle mask, and ``weight`` (M,) float32, 0–1: the mean over the pixels of lobe j of the
-    sigmoid of the particle logit prompted in lobe i (0 outside its box), and the same with i and j exchanged,
-    averaged. Of a lobe with several particle masks their mean is taken; of a lobe without, the other's alone.
+    def within(self, counts: Bool) -> Grouping:
+        """The same where these are the lobes that count among all (M,); the others are in no set."""
+        sets = np.full(len(counts), -1, np.int32)
+        sets[counts] = self.sets
+        return replace(self, sets=sets)
 
-    Raises ValueError where the arrays do not belong together.
+
+def group_by_evidence(found: Contacts, iou: F32, particle: Particle) -> Grouping:
+    """The best partition into sets, given what speaks for each pair of neighbours and how large particles are.
+
+    Parameters: ``found`` the neighbours among N lobes; ``iou`` (N,) predicted IoU of the lobes, 0–1; ``particle`` what
+    sets are expected: where it is "auto", how many lobes they have is taken from the sets themselves.
     """
-    labels = np.ascontiguousarray(labels, np.int32)
-    height, width = labels.shape
-    n = int(labels.max(initial=0))
-    owner = np.asarray(lobe_of_patch, np.int64)
-    if len(owner) != len(patches) or (len(owner) and not 0 <= owner.min() <= owner.max() < n):
-        raise ValueError(f"affinity: lobe_of_patch {owner.shape} does not name one of {n} lobes for each of "
-                         f"{len(patches)} particle masks")
-    if len(owner) and (patches.boxes.min() < 0 or patches.boxes[:, 2].max() > width
-                       or patches.boxes[:, 3].max() > height):
-        raise ValueError(f"affinity: a particle mask reaches out of the image of {height} × {width} px")
-    capacity = 32 * len(owner)
-    while True:
-        size, patch, label, total = kernels_measure.patch_sums(
-            labels, patches.boxes, patches.offsets, patches.logits, n, capacity)
-        if size <= capacity:
-            break
-        capacity = size
-    patch, label, total = patch[:size], label[:size], total[:size]
-    area = np.bincount(labels.ravel(), minlength=n + 1)
-    masks_of = np.bincount(owner, minlength=n)
-    one, other = owner[patch], label - 1
-    mean = total / area[label] / masks_of[one]
-    low, high = np.minimum(one, other), np.maximum(one, other)
-    key, where = np.unique((low * n + high)[low < high], return_inverse=True)
-    pairs = np.stack(np.divmod(key, max(n, 1)), axis=1)
-    directions = np.minimum(masks_of, 1)[pairs].sum(axis=1)
-    weight = np.bincount(where, weights=mean[low < high], minlength=len(key)) / directions
-    return pairs.astype(np.int32), np.minimum(weight, 1).astype(np.float32)
+    n = len(iou)
+    weight = evidence.log_odds(found)
+    cut = found.touches_edge
+    tried = partition.candidates(n, found.pairs, weight, LOBES_OF[particle] or partition.LARGEST)
+    if particle != "auto":
+        best = partition.part(n, tried, _gain(tried, cut, SHARES[particle]))
+        if particle == "chain":
+            best = partition.grown(best, found.pairs, weight)
+        return Grouping(best.sets, _confidence(best, iou, found.voted))
+    shares = (1 / partition.LARGEST,) * partition.LARGEST
+    for _ in range(ROUNDS):
+        best = partition.part(n, tried, _gain(tried, cut, shares))
+        size = np.bincount(best.sets)
+        whole = size[np.bincount(best.sets, weights=cut, minlength=len(size)) == 0]
+        count = np.bincount(np.minimum(whole, partition.LARGEST), minlength=partition.LARGEST + 1)[1:] + UNSEEN
+        shares = tuple((count / count.sum()).tolist())
+    best = partition.grown(best, found.pairs, weight)
+    return Grouping(best.sets, _confidence(best, iou, found.voted), shares)
 
 
-def group_by_model(n_lobes: int, pairs: I32, weight: F32, max_lobes: int, threshold: float = LINK) -> I32:
-    """Sets by single linkage: again and again the two groups with the strongest link become one.
+def _gain(tried: partition.Candidates, cut: Bool, shares: tuple[float, ...]) -> F64:
+    """(C,) log-odds of each set that was tried against its lobes being particles of their own.
 
-    Single, as the particle mask asked for at one end of a particle holds the lobe beside it, but often not the
-    one at the far end. Parameters: ``pairs`` (M, 2) int32 of different lobes, each pair once, and ``weight`` (M,)
-    float32 0–1, as from ``affinity``. Links below ``threshold`` do not count, and groups of more than
-    ``max_lobes`` are not made (0: any size). Of equal links the first listed goes first.
-
-    Returns (n_lobes,) int32, the set of each lobe, 0 to S − 1 in the order of each set's first lobe.
+    A set that the border of the image cuts may have had any number of lobes more.
     """
-    members = [[i] for i in range(n_lobes)]
-    order = np.argsort(-weight, kind="stable")
-    for i, j in pairs[order[weight[order] >= threshold]].tolist():
-        one, other = members[i], members[j]
-        if one is other or (max_lobes and len(one) + len(other) > max_lobes):
-            continue
-        one += other
-        for lobe in other:
-            members[lobe] = one
-    first = np.array([min(group) for group in members], np.int64)
-    return np.unique(first, return_inverse=True)[1].astype(np.int32).reshape(n_lobes)
+    share = np.array(shares)
+    whole, more = np.log(share), np.log(np.cumsum(share[::-1])[::-1])
+    alone = np.where(cut, more[0], whole[0])
+    present = tried.members >= 0
+    reaches = (cut[tried.members] & present).any(1)
+    place = np.minimum(tried.size, len(share)) - 1
+    gain: F64 = tried.links + np.where(reaches, more[place], whole[place])
+    gain -= np.where(present, alone[tried.members], 0.0).sum(1)
+    return gain
 
 
-def group_published(centroids: F64, axis_major_length: F64, particle: Particle) -> I32:
+def _confidence(best: partition.Partition, iou: F32, voted: bool) -> F64:
+    """(S,) the calibrated probability of each set."""
+    n_sets = int(best.sets.max(initial=-1)) + 1
+    first = np.unique(best.sets, return_index=True)[1]
+    least = np.ones(n_sets)
+    np.minimum.at(least, best.sets, iou)
+    return evidence.confidence(best.odds[first], np.bincount(best.sets, minlength=n_sets), least, voted)
+
+
+def remarks(found: Grouping) -> Iterator[str]:
+    """What the composition was found to be, one sentence, where it was not given."""
+    names = ("spheres", "dumbbells", "trimers", "chains of four", "chains of five", "longer chains")
+    parts = [f"{share:.0%} {name}" for name, share in zip(names, found.shares, strict=False) if share >= 0.01]
+    if parts and len(found.confidence):
+        yield (f"How many lobes a particle has was taken from the micrograph itself: {', '.join(parts)}; "
+               "--particle says it.")
+
+
+def group_published(centroids: F64, axis_major_length: F64, particle: Particle) -> Grouping:
     """Sets by the neighbour rules of Monteiro et al., Sci. Rep. 15, 2341 (2025).
 
     Dumbbells: a pair is made where a lobe is the nearest of its own n-th nearest (n = 1, 2, 3 in turn), lobes
@@ -102,23 +123,22 @@ def group_published(centroids: F64, axis_major_length: F64, particle: Particle) 
 
     Parameters: ``centroids`` (N, 2) float64, (row, col), px; ``axis_major_length`` (N,) float64, px.
 
-    Returns (N,) int32, the set of each lobe, 0 to S − 1 in the order of each set's first lobe; −1 in no set.
-    Raises SettingsError where ``particle`` is "auto": the rules differ from particle to particle.
+    Raises SettingsError where ``particle`` is "auto" or "chain", for which the paper has no rules.
     """
     n = len(centroids)
-    if particle == "auto":
+    if particle not in ("sphere", "dumbbell", "trimer"):
         raise SettingsError("The published grouping has other rules for each particle: name it (sphere, "
-                            "dumbbell or trimer) instead of auto, or group by the model.")
+                            f"dumbbell or trimer) instead of {particle}, or group by evidence.")
     if particle == "sphere":
-        return np.arange(n, dtype=np.int32)
+        return Grouping(np.arange(n, dtype=np.int32), np.full(n, np.nan))
     order = np.lexsort((centroids[:, 1], centroids[:, 0]))
     sets = np.full(n, -1, np.int32)
     rule = _trimers if particle == "trimer" else _dumbbells
     for group in rule(centroids[order], axis_major_length[order]):
         sets[order[group]] = order[group].min()
     inside = sets >= 0
-    sets[inside] = np.unique(sets[inside], return_inverse=True)[1]
-    return sets
+    numbers, sets[inside] = np.unique(sets[inside], return_inverse=True)
+    return Grouping(sets, np.full(len(numbers), np.nan))
 
 
 def _dumbbells(centroids: F64, axis_major_length: F64) -> Iterator[list[int]]:

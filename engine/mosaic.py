@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from . import group, kernels, masks
+from . import kernels, masks, votes
 from .generate import Found
 from .preprocess import Tile
 from .types import F32, I32, I64, Area, Bool
+from .votes import F64, Votes
 
 MARGIN: Final = 8
 """How far from its core a tile still places lobes, px: two tiles may differ that much about a lobe's middle."""
@@ -29,10 +30,8 @@ class Whole(NamedTuple):
     """(N,) predicted IoU of the lobes, 0–1."""
     stability: F32
     """(N,) their stability scores, 0–1."""
-    pairs: I32
-    """(M, 2) lobes that the model holds to be of one particle, i < j; see ``group.affinity``."""
-    weight: F32
-    """(M,) how strongly, 0–1."""
+    votes: Votes
+    """Of the model's particle masks."""
     cut: int
     """Pixels that went to the background, as they no longer hung together with the rest of their lobe."""
 
@@ -59,8 +58,8 @@ class Mosaic:
         self.cut = 0
         self._scores: list[tuple[F32, F32]] = []
         self._n = 0
-        self._links: list[tuple[I64, F32]] = []
-        """Of each link the pixel of one lobe and of the other, flat in the image; and its weight."""
+        self._votes: list[tuple[I64, F64]] = []
+        """Of each pair with votes the pixel of one lobe and of the other, flat in the image; and the amount."""
 
     def add(self, tile: Tile, found: Found) -> None:
         """Make a tile's lobes disjoint, and place those whose middle lies in its core and is not taken yet."""
@@ -75,9 +74,9 @@ class Mosaic:
         ours = (abs(row + area.row0 + 0.5 - (core.row0 + core.row1) / 2) < core.shape[0] / 2 + MARGIN) & (
             abs(column + area.col0 + 0.5 - (core.col0 + core.col1) / 2) < core.shape[1] / 2 + MARGIN
         )
-        pairs, weight = group.affinity(labels, kept.particles, kept.lobe_of_particle)
-        linked = ours[pairs].any(1)
-        self._links.append((middle[pairs[linked]], weight[linked]))
+        # A particle mask votes in the tile whose core has its lobe: there it is whole.
+        cast = votes.count(labels, kept.particles[ours[kept.lobe_of_particle]])
+        self._votes.append((middle[cast.pairs], cast.amount))
         self._place(area, labels, ours, kept.lobes.iou, kept.lobes.stability)
 
     def _place(self, area: Area, labels: I32, ours: Bool, iou: F32, stability: F32) -> None:
@@ -101,13 +100,6 @@ class Mosaic:
         """What all tiles gave together."""
         none = np.empty(0, np.float32)
         iou, stability = (np.concatenate([none, *(s[k] for s in self._scores)]) for k in (0, 1))
-        links = np.concatenate([np.empty((0, 2), np.int64), *(pixels for pixels, _ in self._links)])
-        weight = np.concatenate([none, *(w for _, w in self._links)])
-        lobes = np.sort(self.labels.ravel()[links].astype(np.int64) - 1, axis=1)
-        real = (lobes[:, 0] >= 0) & (lobes[:, 0] < lobes[:, 1])
-        # Where two tiles saw a pair, the stronger link counts.
-        key, where = np.unique(lobes[real, 0] * self._n + lobes[real, 1], return_inverse=True)
-        strongest = np.zeros(len(key), np.float32)
-        np.maximum.at(strongest, where, weight[real])
-        pairs = np.stack(np.divmod(key, max(self._n, 1)), axis=1).astype(np.int32)
-        return Whole(self.labels, iou, stability, pairs, strongest, self.cut)
+        pairs = [self.labels.ravel()[pixels].astype(np.int64) - 1 for pixels, _ in self._votes]
+        cast = Votes.summed(self._n, pairs, [amount for _, amount in self._votes])
+        return Whole(self.labels, iou, stability, cast, self.cut)

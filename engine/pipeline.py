@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..models.card import ModelCard
-from . import filters, group, masks, measure, outline, preprocess, set_table
+from . import evidence, filters, group, masks, measure, outline, preprocess, set_table
 from .generate import generate
 from .lengths import with_uncertainty
 from .mosaic import Mosaic, Whole
 from .read import read
 from .session import Device, Session, open_model
-from .settings import LOBES_OF, Settings
-from .types import I32, Bool, Masks, Micrograph, Result, Table
+from .settings import Settings
+from .types import Bool, Masks, Micrograph, Result, Table
 from .zoom import choose as choose_zoom
 
 Progress = Callable[[str, float], None]
@@ -131,7 +131,8 @@ class Segmenter:
         with log.step("filter", 0.94):
             excluded, applied = filters.before_grouping(lobes, lobe_masks, micrograph, settings)
         with log.step("group", 0.95):
-            set_index = _group(lobes, whole, settings, excluded == "")
+            grouping = _group(lobes, whole, micrograph, settings, excluded == "")
+            set_index = grouping.sets
             centroids = np.stack([lobes["centroid-0"], lobes["centroid-1"]], 1)
             roles = set_table.roles(set_index, centroids, lobes["area"])
             sets = set_table.sets(lobes, set_index, roles, micrograph.pixel_size)
@@ -156,7 +157,8 @@ class Segmenter:
             timings=log.timings,
             counts=log.counts,
             warnings=(*micrograph.warnings, *session.notes,
-                      *_remarks(micrograph, lobe_masks, session.card, settings, zoom.value)),
+                      *_remarks(micrograph, lobe_masks, session.card, settings, zoom.value),
+                      *group.remarks(grouping)),
         )
 
 
@@ -173,18 +175,13 @@ def analyze(
     return Segmenter(model, device=device, threads=threads).analyze(source, pixel_size, settings=settings)
 
 
-def _group(lobes: Table, whole: Whole, settings: Settings, counts: Bool) -> I32:
-    """(N,) set index of every lobe; −1 where it is in none, as are all that do not count."""
-    lobe = np.flatnonzero(counts)
-    set_index = np.full(lobes.n_rows, -1, np.int32)
+def _group(lobes: Table, whole: Whole, micrograph: Micrograph, settings: Settings, counts: Bool) -> group.Grouping:
+    """Every lobe's set, by the grouping that the settings name; lobes that do not count are in none."""
     if settings.grouping == "published":
-        centroids = np.stack([lobes["centroid-0"], lobes["centroid-1"]], 1)[lobe]
-        set_index[lobe] = group.group_published(centroids, lobes["axis_major_length"][lobe], settings.particle)
-    else:
-        linked = counts[whole.pairs].all(1)
-        pairs = np.searchsorted(lobe, whole.pairs[linked]).astype(np.int32)
-        set_index[lobe] = group.group_by_model(len(lobe), pairs, whole.weight[linked], LOBES_OF[settings.particle])
-    return set_index
+        centroids = np.stack([lobes["centroid-0"], lobes["centroid-1"]], 1)[counts]
+        return group.group_published(centroids, lobes["axis_major_length"][counts], settings.particle).within(counts)
+    found = evidence.contacts(whole.labels, micrograph.pixels, micrograph.area, whole.votes)
+    return group.group_by_evidence(found.among(counts), whole.iou[counts], settings.particle).within(counts)
 
 
 def _remarks(

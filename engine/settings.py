@@ -13,14 +13,14 @@ from typing import Any, Final, Literal, Self
 from ..models.errors import SettingsError
 from .lengths import length, with_uncertainty
 
-Particle = Literal["auto", "sphere", "dumbbell", "trimer"]
-Grouping = Literal["model", "published"]
+Particle = Literal["auto", "sphere", "dumbbell", "trimer", "chain"]
+Grouping = Literal["evidence", "published"]
 Schedule = Literal["adaptive", "exact"]
 
-PARTICLES: Final = ("auto", "sphere", "dumbbell", "trimer")
-GROUPINGS: Final = ("model", "published")
+PARTICLES: Final = ("auto", "sphere", "dumbbell", "trimer", "chain")
+GROUPINGS: Final = ("evidence", "published")
 SCHEDULES: Final = ("adaptive", "exact")
-LOBES_OF: Final = {"auto": 0, "sphere": 1, "dumbbell": 2, "trimer": 3}
+LOBES_OF: Final = {"auto": 0, "sphere": 1, "dumbbell": 2, "trimer": 3, "chain": 0}
 """Lobes in one particle of a kind; 0 where any number is allowed."""
 
 
@@ -57,9 +57,9 @@ class Settings:
     max_overlap: float = 0.5
     """A mask more than this share of which better masks already hold is dropped, 0–1."""
     particle: Particle = "auto"
-    """What a set may be: any number of lobes, or exactly one, two, three."""
-    grouping: Grouping = "model"
-    """How lobes become sets: by the model's own particle masks, or by the paper's neighbour rules."""
+    """What a set is: any number of lobes (auto, as found in the micrograph), one, two, three, or more (chain)."""
+    grouping: Grouping = "evidence"
+    """How lobes become sets: by what speaks for it in the micrograph, or by the paper's neighbour rules."""
     min_circularity: float | None = None
     """Filter: least ``circularity`` of a lobe that counts."""
     min_contour_circularity: float | None = None
