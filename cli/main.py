@@ -9,7 +9,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from ..models.errors import SamColloidError, SettingsError
-from . import analyze, bench, columns, export, info, models, report, simulate, warmup
+from . import analyze, bench, columns, compare, export, info, models, report, simulate, warmup
 
 app: Final = typer.Typer(
     help="Finds and measures every nanoparticle and every lobe of it in electron micrographs.",
@@ -20,8 +20,8 @@ app: Final = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    analyze.analyze, report.report, simulate.simulate, export.export, warmup.warmup, bench.bench, columns.columns,
-    info.info,
+    analyze.analyze, compare.compare, report.report, simulate.simulate, export.export, warmup.warmup, bench.bench,
+    columns.columns, info.info,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(models.app, name="models")

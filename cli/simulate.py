@@ -50,9 +50,9 @@ def simulate(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
-    """Render micrographs with exact truth: a TIFF with its pixel size and a CSV of the lobes in it, each."""
+    """Render micrographs with exact truth: a TIFF with its pixel size, a CSV of its lobes and their label image."""
     from ..engine.report_csv import table_csv
-    from ..engine.report_tiff import gray_tiff
+    from ..engine.report_tiff import gray_tiff, label_tiff
     from ..engine.synthetic import render
     from ..engine.synthetic_kinds import KINDS, kind
 
@@ -78,6 +78,8 @@ def simulate(
             f"{name}_truth.csv": table_csv(rendered.truth()),
         }
         _write(out, contents, overwrite)
+        # Apart, so that an analysis of the whole folder does not take them for micrographs.
+        _write(out / "labels", {f"{name}.tif": label_tiff(rendered.lobes, pixel_size)}, overwrite)
         typer.echo(f"{out / name}.tif: {len(rendered.radii)} lobes")
 
 

@@ -134,7 +134,7 @@ def existing(
         lacks = {*files_of(formats)} - {*found["files"], "result.json"}
     except (KeyError, TypeError, AttributeError, OSError):
         return "other"
-    wanted = (identity.sha256, _plain(identity.settings.to_dict()), identity.model_digest, identity.version)
+    wanted = (identity.sha256, plain(identity.settings.to_dict()), identity.model_digest, identity.version)
     if not whole or there != wanted:
         return "other"
     return "fewer" if lacks else "same"
@@ -153,7 +153,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 def record(result: Result) -> dict[str, Any]:
     """Everything it takes to read, check and repeat an analysis, as plain JSON values."""
     micrograph, model = result.micrograph, result.model
-    values: dict[str, Any] = _plain({
+    values: dict[str, Any] = plain({
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "input": {
@@ -242,12 +242,12 @@ def _mean_and_deviation(values: NDArray[Any]) -> tuple[float | None, float | Non
     return mean, float(defined.std(ddof=1)) if len(defined) > 1 else None
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Plain JSON values: numbers for NumPy's, lists for tuples, None for what is not finite."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

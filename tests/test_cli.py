@@ -221,9 +221,12 @@ def test_simulate_writes_a_micrograph_with_its_pixel_size_and_truth(run: Program
         "--particle", "trimer", "--radius-nm", "30", "--size", "200x150",
     ]  # fmt: skip
     assert run(*command).code == 0
-    assert sorted(p.name for p in Path("out").iterdir()) == [
+    assert sorted(p.relative_to("out").as_posix() for p in Path("out").rglob("*.*")) == [
+        "labels/trimer_0000.tif", "labels/trimer_0001.tif",
         "trimer_0000.tif", "trimer_0000_truth.csv", "trimer_0001.tif", "trimer_0001_truth.csv",
     ]  # fmt: skip
+    with Path("out/trimer_0000_truth.csv").open(encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == tifffile.imread("out/labels/trimer_0000.tif").max()
     with tifffile.TiffFile("out/trimer_0000.tif") as file:
         assert file.asarray().shape == (150, 200)
         assert file.imagej_metadata["unit"] == "nm"
