@@ -53,7 +53,7 @@ def read(
         raster, sha256 = _from_array(source) if isinstance(source, np.ndarray) else _from_file(Path(name))
         pixels, warnings = _grey(raster)
         area = find_data_bar(pixels)
-        bar = measure_scale_bar(pixels, area)
+        bar = measure_scale_bar(pixels, area, in_picture=scale_bar is not None)
         scale = choose(raster.pixel_sizes, pixels.shape[1], pixel_size, pixel_size_uncertainty, bar, scale_bar)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error.__cause__

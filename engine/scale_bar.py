@@ -33,6 +33,9 @@ _TICKS: Final = 11
 _EVEN: Final = 1.0
 """px by which the distances of such marks may differ: they are drawn in whole px."""
 
+Ink = NDArray[np.float64] | NDArray[np.bool_]
+"""(h, w) share of ink in each pixel, 0–1."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
@@ -51,51 +54,52 @@ class _Shape:
         return float(self.ink.mean()) >= _FULL
 
 
-def measure_scale_bar(pixels: NDArray[Any], area: Area) -> float | None:
+def measure_scale_bar(pixels: NDArray[Any], area: Area, *, in_picture: bool = False) -> float | None:
     """Length in px of the scale bar in the data bar that ``area`` leaves of ``(H, W)`` ``pixels``.
 
     A bar is a full rectangle, measured from end to end; a line between two end marks, whole or interrupted by its
-    label, measured between the middles of the marks; or a ruler of eleven marks. None where there is no data bar,
-    no such shape in it, or several of different lengths.
+    label, measured between the middles of the marks; or a ruler of eleven marks. Where there is no data bar and
+    ``in_picture`` is said, one that was drawn into the picture in its largest or its smallest value is sought. None
+    where there is no such shape, or several of different lengths.
     """
-    width = pixels.shape[1]
-    bands = [pixels[: area.row0], pixels[area.row1 :]]
-    band = max(bands, key=len)
-    if len(band) == 0:
-        return None
-    ink = _ink(band)
-    if ink is None:
-        return None
-    shapes = list(_shapes(ink, width))
+    band = max(pixels[: area.row0], pixels[area.row1 :], key=len)
+    inks: list[Ink]
+    if len(band):
+        inks = [_ink(band)] if band.min() < band.max() else []
+    else:
+        inks = [pixels == value for value in (pixels.max(), pixels.min()) if in_picture]
+    least = max(_LEAST, _NARROWEST * pixels.shape[1])
     # End marks say that a line is a scale; rectangles may be rulings or dashes.
-    for kind in (_marked, _interrupted, _rulers, _rectangles):
-        lengths = [length for length in kind(shapes, ink) if length >= max(_LEAST, _NARROWEST * width)]
+    kinds = (_marked, _interrupted, _rulers, _rectangles) if len(band) else (_marked, _rectangles)
+    pieces = [(ink, list(_shapes(ink, least if len(band) == 0 else 1))) for ink in inks]
+    for kind in kinds:
+        lengths = [length for ink, shapes in pieces for length in kind(shapes, ink) if length >= least]
         if lengths:
             return float(np.median(lengths)) if max(lengths) - min(lengths) <= 1 else None
     return None
 
 
-def _ink(band: NDArray[Any]) -> NDArray[np.float64] | None:
-    """(h, w) share of ink in each pixel, 0–1; None where all is of one value. Rows of the picture are blank."""
+def _ink(band: NDArray[Any]) -> NDArray[np.float64]:
+    """(h, w) share of ink in each pixel of a data bar that is not blank, 0–1."""
     grey = band.astype(np.float64)
     background = float(np.median(grey))
     low, high = float(grey.min()), float(grey.max())
-    if low == high:
-        return None
     foreground = high if high - background >= background - low else low
     return np.clip((grey - background) / (foreground - background), 0, 1)
 
 
-def _shapes(ink: NDArray[np.float64], width: int) -> Iterator[_Shape]:
-    """Connected pieces of ink, without frames and rulings across the data bar."""
+def _shapes(ink: Ink, least: float) -> Iterator[_Shape]:
+    """Connected pieces of ink at least ``least`` px wide, without frames and rulings across the data bar."""
     mask = (ink >= _INK).astype(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    for i, (x0, y0, w, h, _) in enumerate(stats[1:].tolist(), 1):
-        if w <= _WIDEST * width and h < len(ink):
-            yield _Shape(x0, y0, w, h, labels[y0 : y0 + h, x0 : x0 + w] == i)
+    fits = (stats[:, 2] >= least) & (stats[:, 2] <= _WIDEST * ink.shape[1]) & (stats[:, 3] < len(ink))
+    fits[0] = False  # what is no ink
+    for i in np.flatnonzero(fits).tolist():
+        x0, y0, w, h = stats[i, :4].tolist()
+        yield _Shape(x0, y0, w, h, labels[y0 : y0 + h, x0 : x0 + w] == i)
 
 
-def _marked(shapes: list[_Shape], ink: NDArray[np.float64]) -> Iterator[float]:
+def _marked(shapes: list[_Shape], ink: Ink) -> Iterator[float]:
     """Lines between two end marks."""
     for shape in shapes:
         if shape.width < 2 * shape.height or shape.is_full:
@@ -105,7 +109,7 @@ def _marked(shapes: list[_Shape], ink: NDArray[np.float64]) -> Iterator[float]:
             yield _middle(shape, ink, right, at_end=True) - _middle(shape, ink, left, at_end=False)
 
 
-def _interrupted(shapes: list[_Shape], ink: NDArray[np.float64]) -> Iterator[float]:
+def _interrupted(shapes: list[_Shape], ink: Ink) -> Iterator[float]:
     """Lines between two end marks with the label in their middle, so that they are two pieces."""
     starts = [(s, _mark(s.ink)) for s in shapes if not s.is_full]
     ends = [(s, _mark(s.ink[:, ::-1])) for s in shapes if not s.is_full]
@@ -118,7 +122,7 @@ def _interrupted(shapes: list[_Shape], ink: NDArray[np.float64]) -> Iterator[flo
                 yield _middle(end, ink, right, at_end=True) - _middle(start, ink, left, at_end=False)
 
 
-def _rulers(shapes: list[_Shape], ink: NDArray[np.float64]) -> Iterator[float]:
+def _rulers(shapes: list[_Shape], ink: Ink) -> Iterator[float]:
     """Eleven like marks at even distances."""
     rows: dict[tuple[int, int], list[_Shape]] = {}
     for shape in shapes:
@@ -132,7 +136,7 @@ def _rulers(shapes: list[_Shape], ink: NDArray[np.float64]) -> Iterator[float]:
             yield middles[-1] - middles[0]
 
 
-def _rectangles(shapes: list[_Shape], ink: NDArray[np.float64]) -> Iterator[float]:
+def _rectangles(shapes: list[_Shape], ink: Ink) -> Iterator[float]:
     """Full rectangles; ends between two pixels are found from the share of ink in the last one."""
     for shape in shapes:
         if shape.is_full and shape.width >= _SLIM * shape.height:
@@ -161,7 +165,7 @@ def _is_line(ink: NDArray[np.bool_], *, both: bool) -> bool:
     return bool(0 < line.sum() <= max(1, n_rows // 2) and (rows[~line] <= 1 - _FULL).all())
 
 
-def _middle(shape: _Shape, ink: NDArray[np.float64], n: int, *, at_end: bool) -> float:
+def _middle(shape: _Shape, ink: Ink, n: int, *, at_end: bool) -> float:
     """Column of the middle of the mark of ``n`` px at the start or the end of a shape, weighted by ink."""
     x0 = shape.x0 + shape.width - n if at_end else shape.x0
     # The rows of the line would draw the middle inwards, so only the outermost row counts at its neighbours.

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tifffile
 from handmade import HandmadeSegmenter
@@ -257,6 +258,26 @@ def test_info_names_providers_model_and_versions(run: Program) -> None:
     assert answer.code == 0
     for part in ("CPUExecutionProvider", "threads: 3", "by-hand", "numpy: ", "samcolloid-edge: "):
         assert part in answer.out
+
+
+def test_info_of_images_tells_their_scale_with_every_source(run: Program) -> None:
+    pixels = np.zeros((60, 83), np.uint16)
+    tifffile.imwrite("a.tif", pixels, imagej=True, resolution=(0.25, 0.25), metadata={"unit": "nm"})
+    Path("a.txt").write_text("[SemImageFile]\nPixelSize=4.1\nDataSize=83x60\n", "utf-8")
+    answer = run("info", "a.tif", "missing.tif", command=None)
+    assert answer.code == 1
+    assert "a.tif: 83 × 60 px, uint16" in answer.out
+    assert "pixel size: 4 nm (ImageJ unit and resolution)" in answer.out
+    assert "also stated: 4.1 nm (Hitachi side file PixelSize)" in answer.out
+    assert "a.tif: Two pixel sizes are stated, 2.5 % apart" in answer.err
+    assert "missing.tif: there is no such file" in answer.err
+
+
+def test_the_label_of_the_scale_bar_is_a_length(run: Program) -> None:
+    image("a.tif")
+    answer = run("analyze", "a.tif", "--out", "out", "--scale-bar", "300")
+    assert answer.code == 2
+    assert "A length above 0 with its unit is needed, like 300nm" in answer.err
 
 
 def test_columns_lists_every_column(run: Program) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from samcolloid_edge.engine.lengths import nanometres, with_uncertainty
+from samcolloid_edge.engine.lengths import length, nanometres, with_uncertainty
 from samcolloid_edge.models.errors import SettingsError
 
 
@@ -37,3 +37,18 @@ def test_what_is_no_size_is_refused_with_the_text(size: float | str) -> None:
     with pytest.raises(SettingsError, match="pixel_size") as caught:
         with_uncertainty(size)
     assert repr(size) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "nm"),
+    [("300nm", 300), ("0.5 um", 500), (" 1,5 \u00b5m ", 1500), ("2\u03bcm", 2000), ("20 \u00c5", 2), ("1mm", 1e6)],
+)
+def test_the_label_of_a_scale_bar_is_a_length(text: str, nm: float) -> None:
+    assert length(text) == nm
+
+
+@pytest.mark.parametrize("text", ["", "300", "nm", "0nm", "-3nm", "300 px", "1/nm", "3 0nm"])
+def test_a_label_that_is_no_length_is_refused_with_the_text(text: str) -> None:
+    with pytest.raises(SettingsError, match="with its unit") as caught:
+        length(text)
+    assert repr(text) in str(caught.value)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from samcolloid_edge.engine.databar import find_data_bar
 from samcolloid_edge.engine.read import read
 from samcolloid_edge.engine.scale_bar import measure_scale_bar
+from samcolloid_edge.engine.synthetic import Scene, render
 from samcolloid_edge.engine.types import Area
 
 U8 = NDArray[np.uint8]
@@ -93,6 +94,29 @@ def test_two_different_lines_measure_nothing() -> None:
     band[40:43, 20:87] = 255
     band[50:53, 20:120] = 255
     assert measure_scale_bar(image, AREA) is None
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("ink", [0, 255])
+def test_a_bar_drawn_into_the_picture_is_measured(length: int, ink: int) -> None:
+    whole = Area(0, 0, HEIGHT, WIDTH)
+    for drawn in ("rectangle", "marked"):
+        image = with_data_bar()[0]
+        image[HEIGHT - BAR :] = np.random.default_rng(1).integers(60, 200, (BAR, WIDTH), np.uint8)
+        cv2.putText(image, "300 nm", (22, 325), cv2.FONT_HERSHEY_SIMPLEX, 0.6, ink, 2)
+        if drawn == "marked":
+            draw_marked(image[HEIGHT - BAR :], 20, length, ink)
+        else:
+            image[350:356, 20 : 20 + length] = ink
+        assert measure_scale_bar(image, whole, in_picture=True) == pytest.approx(length, abs=0.01)
+        assert measure_scale_bar(image, whole) is None
+
+
+def test_no_particle_is_taken_for_a_scale_bar() -> None:
+    for seed in range(5):
+        for particle in ("sphere", "trimer"):
+            truth = render(Scene(shape=(300, 400), radius_px=14, particle=particle, seed=seed))
+            assert measure_scale_bar(truth.image, Area(0, 0, *truth.image.shape), in_picture=True) is None
 
 
 def test_without_a_data_bar_or_with_a_blank_one_nothing_is_measured() -> None:

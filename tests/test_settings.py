@@ -60,3 +60,8 @@ def test_a_pixel_size_may_be_written_with_its_uncertainty(tmp_path, text):
 def test_an_uncertainty_alone_is_that_of_the_files_own_pixel_size():
     assert Settings.from_mapping({"pixel_size_uncertainty": 0.05}) == Settings(pixel_size_uncertainty=0.05)
     assert Settings.from_mapping({"pixel_size": "4.466"}) == Settings(pixel_size=4.466)
+
+
+def test_the_label_of_the_scale_bar_may_have_its_unit(tmp_path):
+    (tmp_path / "s.toml").write_text('scale_bar = "0.3 um"', "utf-8")
+    assert Settings.from_toml(tmp_path / "s.toml") == Settings(scale_bar=300)
