@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tifffile import TiffFile
+import numpy as np
+from tifffile import TIFF, TiffFile
 
 from .pixel_size import PixelSize, in_nm
 
@@ -12,6 +13,7 @@ SIS: Final = 33560
 """Olympus Soft Imaging Solutions (iTEM, analySIS): a binary structure, lengths as a number and a power of ten, m."""
 TVIPS: Final = 37706
 """TVIPS (EM-MENU) TemData: a binary record; from version 2 on with the pixel size, nm."""
+_TVIPS_MAGIC: Final = 0xAAAAAAAA
 GATAN_UNITS: Final = (65003, 65004)
 GATAN_SCALES: Final = (65009, 65010)
 """Gatan DigitalMicrograph: units and units per px, along a row and along a column."""
@@ -26,12 +28,24 @@ def sis(tiff: TiffFile) -> list[PixelSize] | None:
 
 
 def tvips(tiff: TiffFile) -> list[PixelSize] | None:
-    """PixelSizeX and PixelSizeY of TemData, in single precision (tifffile's ``TVIPS_HEADER_V2``)."""
+    """PixelSizeX and PixelSizeY of TemData, nm in single precision.
+
+    The record is read here after tifffile's ``TVIPS_HEADER_V1`` and ``_V2``, for its value is in m before tifffile
+    2025.12 and in nm since.
+    """
     tag = tiff.pages.first.tags.get(TVIPS)
     if tag is None:
         return None
-    x, y = (_single(tag.value[f"PixelSize{axis}"]) for axis in "XY")
-    return [in_nm(x, y, "nm", "TVIPS TemData PixelSizeX", tag.value["ImageSizeX"])]
+    layouts = (TIFF.TVIPS_HEADER_V1, TIFF.TVIPS_HEADER_V2)
+    first, second = (np.dtype(layout).newbyteorder(tiff.byteorder) for layout in layouts)
+    tiff.filehandle.seek(tag.valueoffset)
+    data = tiff.filehandle.read(min(tag.count, first.itemsize + second.itemsize))
+    version = np.frombuffer(data, first, 1)["Version"][0]
+    record = np.frombuffer(data, second, 1, first.itemsize)[0]
+    if version != 2 or record["Magic"] != _TVIPS_MAGIC:
+        return []
+    x, y = (f"{record[f'PixelSize{axis}']:.7g}" for axis in "XY")
+    return [in_nm(x, y, "nm", "TVIPS TemData PixelSizeX", record["ImageSizeX"])]
 
 
 def gatan(tiff: TiffFile) -> list[PixelSize] | None:
@@ -44,8 +58,3 @@ def gatan(tiff: TiffFile) -> list[PixelSize] | None:
         return None
     x, y = (in_nm(tags.valueof(code), 1, unit, "").x for code, unit in zip(GATAN_SCALES, units, strict=True))
     return [PixelSize(x, y, "Gatan DigitalMicrograph tags")]
-
-
-def _single(value: float) -> str:
-    """A number that was stored in single precision, to the digits that it has there."""
-    return f"{value:.7g}"
