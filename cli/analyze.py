@@ -185,7 +185,7 @@ def analyze(
         str,
         typer.Option(
             help="Files to write beside the tables (CSV), label images, overlay and record, with commas between: "
-            "xlsx, parquet, coco; or all.",
+            "xlsx, parquet, coco, roi; or all.",
             metavar="LIST",
             show_default=False,
         ),

@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
+from .masks import deepest_points
 from .preprocess import Grey
-from .types import I32, I64, U8, Area, Bool, Micrograph, Result
+from .types import F32, I32, I64, U8, Area, Bool, Micrograph, Result
 
-# RGB: the hues of Okabe and Ito, told apart with every kind of colour blindness, brighter for thin lines.
 PALETTE: Final = np.array(
-    [(0, 200, 255), (255, 145, 0), (0, 225, 140), (255, 238, 0), (255, 80, 200), (255, 70, 0), (0, 110, 255)],
+    [(86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0), (0, 114, 178)],
     np.uint8,
 )
+"""RGB, told apart with every kind of colour blindness: M. Okabe and K. Ito, Color Universal Design (2008), without
+their black, which the micrograph has."""
 ALONE: Final = np.array((255, 255, 255), np.uint8)
 """Colour of a lobe that belongs to no set."""
-LOBE_OPACITY: Final = 0.6
+EXCLUDED_OPACITY: Final = 0.35
+"""Of the outline of a lobe that a filter leaves out."""
+LOBE_OPACITY: Final = 0.8
 """Of the line between two lobes of one set; a set's own outline is opaque."""
+CASING: Final = 0.35
+"""Brightness that is left to the background right outside an outline: colours show on bright and on dark ground."""
 NEIGHBOUR_PX: Final = (1, 6, 14)
 """Sets whose outlines come as close as this get different colours."""
+LONG_SIDE: Final = 1600
+"""Pictures with a shorter long side are magnified a whole number of times, up to ``MOST``, to reach it, px."""
+MOST: Final = 4
+ROLES: Final = {"large": "L", "small": "S", "sphere": ""}
+"""What is written into a lobe for its role; other roles are letters themselves."""
+LINE_SHARE: Final = 1 / 24
+"""Width of the line around a set as a share of the width of the median lobe, at least 1 px."""
+MOST_LINE: Final = 4
+"""Widest line around a set, px."""
+LETTER_SHARE: Final = 0.5
+"""Font size of a letter as a share of the width of its lobe, at most of the median lobe."""
+LETTER_PX: Final = (10, 30)
+"""Smallest and largest font size, px; a lobe with no room for the smallest gets no letter."""
 BAR_SHARE: Final = 0.2
 """Longest scale bar as a share of the analysed width."""
 BAR_MIN_SHAPE: Final = (64, 128)
@@ -29,39 +51,108 @@ BAR_MIN_SHAPE: Final = (64, 128)
 
 
 def draw(result: Result) -> U8:
-    """(H, W, 3) uint8 RGB: the micrograph with outlines one pixel wide, a colour a set, and a scale bar.
+    """(kH, kW, 3) uint8 RGB: the micrograph, magnified k = ``magnification`` times, with outlines, roles and scale bar.
 
-    A set's outline is opaque, the lines between its lobes are fainter; both lie inside their mask.
-    The scale bar is there where the pixel size is known and the analysed area has room for it.
+    A set's outline has its colour and lies inside its mask; the lines between its lobes are finer, and those of lobes
+    that a filter leaves out faint. A lobe is marked by its role where there is room: L and S in a dumbbell, letters in
+    other sets. The scale bar is there where the
+    pixel size is known and the analysed area has room for it.
     """
-    grey = Grey(result.micrograph.pixels, result.grey_range)
-    canvas = np.repeat(grey.of(Area(0, 0, *result.micrograph.pixels.shape))[:, :, None], 3, axis=2)
-    lobes = result.masks.labels()
-    # A lobe of no set is drawn as a set of its own, in ALONE: its number lies above all set numbers.
-    sets = result.lobes["set"].astype(np.int32)
-    last = int(sets.max(initial=0))
-    alone = last + np.arange(1, len(sets) + 1, dtype=np.int32)
-    lobes_to_sets = np.concatenate([np.zeros(1, np.int32), np.where(sets > 0, sets, alone)])
-    groups = lobes_to_sets[lobes]
-    colours = np.tile(ALONE, (1 + last + len(sets), 1))
-    colours[1 : last + 1] = PALETTE[colour_numbers(groups, last)]
-    for labels, opacity in ((lobes, LOBE_OPACITY), (groups, 1.0)):
-        rows, cols = np.nonzero(_inner_outline(labels))
-        mixed = opacity * colours[groups[rows, cols]] + (1 - opacity) * canvas[rows, cols]
+    labels = result.masks.labels()
+    k = magnification(labels.shape)
+    canvas = _magnified(result, k)
+    numbers = _group_numbers(result)
+    lobes = labels if k == 1 else _filled(result, k)
+    groups = numbers[lobes]
+    _darken_beside(canvas, groups)
+    by_label = np.concatenate([np.zeros((1, 3), np.uint8), colours(result)])
+    strength = np.where(np.append(True, counts(result)), 1.0, EXCLUDED_OPACITY)
+    widths = k * result.lobes["axis_minor_length"]
+    around_sets = _rim(groups, int(np.clip(LINE_SHARE * np.median(widths), 1, MOST_LINE)) if len(widths) else 1)
+    for line, of_line in ((_rim(lobes, 1) & ~around_sets, LOBE_OPACITY), (around_sets, 1.0)):
+        rows, cols = np.nonzero(line)
+        of = lobes[rows, cols]
+        opacity = of_line * strength[of, None]
+        mixed = opacity * by_label[of] + (1 - opacity) * canvas[rows, cols]
         canvas[rows, cols] = np.rint(mixed).astype(np.uint8)
-    _scale_bar(canvas, result.micrograph)
-    return canvas
+    picture = Image.fromarray(canvas)
+    _write_roles(picture, result, k * (deepest_points(labels) + 0.5), widths)
+    _scale_bar(picture, result.micrograph, k)
+    return np.array(picture)
 
 
-def _inner_outline(labels: I32) -> Bool:
-    """(H, W) bool: labelled pixels with a 4-neighbour of another label or of none."""
-    outline = np.zeros(labels.shape, bool)
+def magnification(shape: tuple[int, int]) -> int:
+    """How many times a micrograph of ``shape`` (H, W) is magnified for the overlay."""
+    return int(min(MOST, max(1, -(-LONG_SIDE // max(shape)))))
+
+
+def colours(result: Result) -> U8:
+    """(N, 3) uint8 RGB: the colour of every lobe, which is that of its set."""
+    sets = result.lobes["set"].astype(np.int64)
+    groups = _group_numbers(result)[result.masks.labels()]
+    of_sets = PALETTE[colour_numbers(groups, int(sets.max(initial=0)))]
+    return np.concatenate([ALONE[None], of_sets])[sets]
+
+
+def counts(result: Result) -> Bool:
+    """(N,) bool: no filter leaves the lobe out."""
+    return np.asarray(result.lobes["excluded_by"] == "")
+
+
+def _group_numbers(result: Result) -> I32:
+    """(N + 1,) by label, 0 of the background: its set; a lobe of no set is one by itself, numbered above all sets."""
+    sets = result.lobes["set"].astype(np.int32)
+    alone = int(sets.max(initial=0)) + np.arange(1, len(sets) + 1, dtype=np.int32)
+    return np.concatenate([np.zeros(1, np.int32), np.where(sets > 0, sets, alone)])
+
+
+def _magnified(result: Result, k: int) -> U8:
+    grey = Grey(result.micrograph.pixels, result.grey_range).of(Area(0, 0, *result.micrograph.pixels.shape))
+    if k > 1:
+        grey = np.asarray(cv2.resize(grey, None, fx=k, fy=k, interpolation=cv2.INTER_CUBIC), np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def _filled(result: Result, k: int) -> I32:
+    """(kH, kW) label image of the outlines, which are finer than the pixels."""
+    height, width = result.masks.shape
+    labels = np.zeros((k * height, k * width), np.int32)
+    for i in range(len(result.outlines)):
+        corners = np.rint((result.outlines.polygon(i) * k - 0.5) * 16).astype(np.int32)
+        cv2.fillPoly(labels, [corners], i + 1, shift=4)
+    return labels
+
+
+def _rim(labels: I32, width: int) -> Bool:
+    """(H, W) bool: labelled pixels with another label, or none, at most ``width`` steps to a side away."""
+    rim = np.zeros(labels.shape, np.uint8)
     across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
-    outline[:, 1:] |= across
-    outline[:, :-1] |= across
-    outline[1:] |= down
-    outline[:-1] |= down
-    return outline & (labels > 0)
+    rim[:, 1:] |= across
+    rim[:, :-1] |= across
+    rim[1:] |= down
+    rim[:-1] |= down
+    if width > 1:
+        cv2.dilate(rim, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), rim, iterations=width - 1)
+    return np.asarray((rim > 0) & (labels > 0))
+
+
+def _darken_beside(canvas: U8, groups: I32) -> None:
+    """Darken the background right outside the sets."""
+    inside = (groups > 0).astype(np.uint8)
+    beside = (cv2.dilate(inside, cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))) > inside).nonzero()
+    canvas[beside] = np.rint(CASING * canvas[beside]).astype(np.uint8)
+
+
+def _write_roles(picture: Image.Image, result: Result, places: F32, widths: NDArray[np.float64]) -> None:
+    """A letter in the middle (N, 2) (x, y) px of each lobe, which is so wide (N,) px."""
+    usual = min(LETTER_SHARE * float(np.median(widths)), LETTER_PX[1]) if len(widths) else 0.0
+    pen = ImageDraw.Draw(picture)
+    font = cache(ImageFont.load_default)  # loading takes longer than writing
+    for role, width, (x, y) in zip(result.lobes["lobe"].tolist(), widths.tolist(), places.tolist(), strict=True):
+        text = ROLES.get(role, role)
+        size = int(min(LETTER_SHARE * width / max(1, len(text)), usual))
+        if text and size >= LETTER_PX[0]:
+            pen.text((x, y), text, (255, 255, 255), font(size), "mm", stroke_width=1, stroke_fill=(0, 0, 0))
 
 
 def colour_numbers(groups: I32, last: int) -> I64:
@@ -92,27 +183,26 @@ def _close_pairs(groups: I32, last: int) -> Iterator[tuple[int, int]]:
                 yield divmod(int(code), last + 1)
 
 
-def _scale_bar(canvas: U8, micrograph: Micrograph) -> None:
-    """Draw a bar of a round length, and the length, into the lower right corner of the analysed area."""
+def _scale_bar(picture: Image.Image, micrograph: Micrograph, k: int) -> None:
+    """A bar of a round length, and the length, in the lower right corner of the analysed area."""
     height, width = micrograph.area.shape
     if micrograph.pixel_size is None or height < BAR_MIN_SHAPE[0] or width < BAR_MIN_SHAPE[1]:
         return
     nanometres = _round_length(BAR_SHARE * width * micrograph.pixel_size)
-    length = round(nanometres / micrograph.pixel_size)
+    length = round(k * nanometres / micrograph.pixel_size)
     text = f"{nanometres / 1000:g} um" if nanometres >= 1000 else f"{nanometres:g} nm"
-    size = min(max(min(height, width) / 1000, 0.4), 4.0)
-    stroke, gap = max(1, round(2 * size)), max(3, round(8 * size))
-    (text_width, text_height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, stroke)
-    thick = max(3, round(6 * size))
-    box_width, box_height = max(length, text_width) + 2 * gap, text_height + thick + 3 * gap
-    right, bottom = micrograph.area.col1 - gap, micrograph.area.row1 - gap
-    left, top = right - box_width, bottom - box_height
-    canvas[top:bottom, left:right] //= 3  # dark ground: the bar shows on bright micrographs as well
-    centre = (left + right) // 2
-    bar = bottom - gap - thick
-    canvas[bar : bar + thick, centre - length // 2 : centre - length // 2 + length] = 255
-    origin = (centre - text_width // 2, bar - gap)
-    cv2.putText(canvas, text, origin, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), stroke, cv2.LINE_AA)
+    size = round(min(max(k * min(height, width) / 30, 12), 100))
+    font = ImageFont.load_default(size)
+    left, top, right, bottom = map(round, font.getbbox(text))
+    thick, gap = max(3, size // 5), size // 2
+    box_width, box_height = max(length, right - left) + 2 * gap, bottom - top + thick + round(2.6 * gap)
+    x1, y1 = k * micrograph.area.col1 - gap, k * micrograph.area.row1 - gap
+    x0, y0 = x1 - box_width, y1 - box_height
+    # On dark ground the bar shows on bright micrographs as well.
+    picture.paste(picture.crop((x0, y0, x1, y1)).point(lambda value: value // 4), (x0, y0))
+    pen, start, foot = ImageDraw.Draw(picture), (x0 + x1 - length) // 2, y1 - gap
+    pen.rectangle((start, foot - thick, start + length - 1, foot - 1), (255, 255, 255))
+    pen.text(((x0 + x1) / 2, foot - thick - 0.6 * gap), text, (255, 255, 255), font, "mb")
 
 
 def _round_length(longest: float) -> float:

@@ -24,6 +24,7 @@ from .report_coco import coco_json
 from .report_csv import cell, json_bytes, rows_csv, table_csv
 from .report_formats import ALWAYS, chosen, files_of
 from .report_parquet import table_parquet
+from .report_roi import roi_zip
 from .report_tiff import lobes_tiff, sets_tiff
 from .report_xlsx import workbook
 from .settings import Settings
@@ -75,8 +76,8 @@ def save(result: Result, folder: str | PathLike[str], formats: Iterable[str] = (
     """Write a result's files into ``folder``, all or none, over those of a result that is there; the paths written.
 
     ``formats`` are asked for beside the tables (CSV), label images (TIFF), overlay and record: ``xlsx``, ``parquet``,
-    ``coco``, or ``all``. SettingsError where one does not exist or its library is missing, OutputError where nothing
-    can be written.
+    ``coco``, ``roi``, or ``all``. SettingsError where one does not exist or its library is missing, OutputError where
+    nothing can be written.
     """
     formats = chosen(formats)
     return write(Path(folder), contents(result, record(result), formats))
@@ -91,6 +92,7 @@ def contents(result: Result, found: Mapping[str, Any], formats: Iterable[str] = 
         "sets.tif": lambda: sets_tiff(result),
         "overlay.png": lambda: cv2.imencode(".png", draw(result)[:, :, ::-1])[1].tobytes(),
         "coco.json": lambda: coco_json(result),
+        "rois.zip": lambda: roi_zip(result),
         "result.xlsx": lambda: workbook(result, found),
         "lobes.parquet": lambda: table_parquet(result.lobes, found),
         "sets.parquet": lambda: table_parquet(result.sets, found),

@@ -29,7 +29,7 @@ def coco_json(result: Result) -> bytes:
     """One image, an annotation a lobe (``id`` is its label), then one a set (``set`` is its number).
 
     ``bbox`` is [x, y, width, height] in px, x and y the left upper edge; ``area`` in px². Of a lobe ``set`` is the
-    set it belongs to (0: none) and ``role`` its role there.
+    set it belongs to (0: none) and ``role`` its role there. ``excluded_by`` is the filter that leaves it out, or "".
     """
     micrograph, lobes = result.micrograph, result.lobes
     height, width = result.masks.shape
@@ -48,18 +48,19 @@ def coco_json(result: Result) -> bytes:
 
 
 def _lobes(masks: Masks, lobes: Table) -> Iterator[dict[str, Any]]:
-    numbers, roles = lobes["set"].tolist(), lobes["lobe"].tolist()
+    said = {"set": lobes["set"].tolist(), "role": lobes["lobe"].tolist(),
+            "score": masks.iou.astype(np.float64).round(4).tolist(), "excluded_by": lobes["excluded_by"].tolist()}
     for i, annotation in enumerate(_annotations(masks, LOBE)):
-        yield annotation | {"set": numbers[i], "role": roles[i], "score": round(float(masks.iou[i]), 4)}
+        yield annotation | {name: values[i] for name, values in said.items()}
 
 
 def _sets(result: Result) -> Iterator[dict[str, Any]]:
     of_label = np.concatenate([np.zeros(1, np.int32), result.lobes["set"].astype(np.int32)])
     unscored = np.zeros(result.sets.n_rows, np.float32)
     whole = from_labels(of_label[result.masks.labels()], unscored, unscored)
-    kinds = result.sets["kind"].tolist()
+    said = {name: result.sets[name].tolist() for name in ("set", "kind", "excluded_by")}
     for i, annotation in enumerate(_annotations(whole, PARTICLE)):
-        yield annotation | {"set": i + 1, "kind": kinds[i]}
+        yield annotation | {name: values[i] for name, values in said.items()}
 
 
 def _annotations(masks: Masks, category: int) -> Iterator[dict[str, Any]]:

@@ -25,6 +25,7 @@ FORMATS: Final = {
     "tiff": Format(("labels.tif", "sets.tif")),
     "png": Format(("overlay.png",)),
     "coco": Format(("coco.json",)),
+    "roi": Format(("rois.zip",), "roifile"),
     "xlsx": Format(("result.xlsx",), "xlsxwriter"),
     "parquet": Format(("lobes.parquet", "sets.parquet"), "pyarrow"),
     "json": Format(("result.json",)),

@@ -106,6 +106,31 @@ def test_a_result_that_is_there_is_skipped_and_still_summarised(run: Program) ->
     assert summary() == [first[0] | {"status": "skipped"}]
 
 
+def test_files_that_a_result_lacks_are_added_and_those_it_has_stay(run: Program) -> None:
+    image("a.tif")
+    run("analyze", "a.tif", "--out", "out")
+    assert run("analyze", "a.tif", "--out", "out", "--formats", "csv, ROI").code == 0
+    assert run("analyze", "a.tif", "--out", "out", "--formats", "coco").code == 0
+    assert sorted(p.name for p in Path("out/a").iterdir()) == sorted([*FILES, "rois.zip", "coco.json"])
+    assert "skipped, the same result" in run("analyze", "a.tif", "--out", "out", "--formats", "roi").out
+    assert run("analyze", "a.tif", "--out", "out", "--overwrite").code == 0
+    assert sorted(p.name for p in Path("out/a").iterdir()) == sorted(FILES)
+
+
+def test_a_format_whose_library_is_missing_ends_the_run_before_it_begins(
+    run: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("samcolloid_edge.engine.report_formats.find_spec", lambda _: None)
+    image("a.tif")
+    answer = run("analyze", "a.tif", "--out", "out", "--formats", "xlsx")
+    assert answer.code == 2
+    assert answer.err == (
+        "samcolloid-edge: The format xlsx needs xlsxwriter, not installed here: "
+        'pip install "samcolloid-edge[xlsx]"\n'
+    )
+    assert not Path("out").exists()
+
+
 def test_another_result_is_refused_without_overwrite(run: Program) -> None:
     image("a.tif")
     run("analyze", "a.tif", "--out", "out")
@@ -169,7 +194,7 @@ def test_an_output_folder_that_cannot_be_written_to_is_one_sentence(run: Program
         ["--pred-iou-thresh", "3"], ["--particle", "cube"],
         ["--preset", "best"], ["--device", "tpu"], ["--threads", "0"], ["--settings", "missing.toml"],
         ["--min-diameter", "-3"], ["--min-diameter", "9", "--max-diameter", "8"], ["--trim-area-last", "0.7"],
-        ["--roi", "1", "2", "3"], ["--roi", "9", "0", "5", "10"], ["--no-such-flag"],
+        ["--roi", "1", "2", "3"], ["--roi", "9", "0", "5", "10"], ["--no-such-flag"], ["--formats", "csv,docx"],
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_a_usage_error(run: Program, arguments: list[str]) -> None:

@@ -204,7 +204,7 @@ def test_no_file_of_another_result_lies_beside_a_new_one_but_what_somebody_edite
 
 
 def test_a_format_that_is_none_or_whose_library_is_missing_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SettingsError, match="no format 'docx'; there are csv, tiff, png, coco, xlsx"):
+    with pytest.raises(SettingsError, match="no format 'docx'; there are csv, tiff, png, coco, roi, xlsx"):
         chosen(["docx"])
     monkeypatch.setattr("samcolloid_edge.engine.report_formats.find_spec", lambda _: None)
     assert chosen(["csv", "coco"]) == ("csv", "tiff", "png", "coco", "json")

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from samcolloid_edge.engine.report_coco import _compressed, _counts, coco_json
+from samcolloid_edge.engine.settings import Settings
 from samcolloid_edge.engine.types import Result
 
 # pycocotools' own array type is older than NumPy 2.
@@ -64,7 +65,14 @@ def test_nothing_found_and_a_lobe_of_no_set_are_fine(tmp_path: Path) -> None:
     assert [c["name"] for c in nothing.loadCats(nothing.getCatIds())] == ["lobe", "particle"]
     labels, _ = discs((60, 60), [(30, 30, 10, 0)])
     (alone,) = json.loads(coco_json(result_of(labels, np.array([-1], np.int32))))["annotations"]
-    assert (alone["set"], alone["role"]) == (0, "")
+    assert (alone["set"], alone["role"], alone["excluded_by"]) == (0, "", "")
+
+
+def test_what_a_filter_leaves_out_stays_and_says_so() -> None:
+    labels, sets = discs((60, 90), [(30, 25, 20, 0), (30, 70, 10, 1)])
+    result = result_of(labels, sets, settings=Settings(min_diameter=60.0))  # at 2 nm per px
+    annotations = json.loads(coco_json(result))["annotations"]
+    assert [(a["category_id"], a["excluded_by"]) for a in annotations] == [(1, ""), (1, "min_diameter"), (2, "")]
 
 
 @given(
