@@ -70,8 +70,8 @@ def print_bars(title: str, bars: Sequence[Bar]) -> None:
 def software(result: Any) -> dict[str, Any]:
     """What a figure depends on besides the images: model, settings, versions, from one ``Result``."""
     return {
-        "model": result.model.name,
-        "model_digest": result.model.digest,
+        "model": result.model.name if result.model else "none",
+        "found_by": result.found_by,
         "settings": result.settings.to_dict(),
         "providers": list(result.providers),
         "python": platform.python_version(),

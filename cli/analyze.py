@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ..engine.settings import PRESETS, Grouping, Particle, Schedule, Settings, plain_lengths
+from ..engine.settings import PRESETS, Brightness, Grouping, Method, Particle, Schedule, Settings, plain_lengths
 
 _DEFAULT = Settings()
 
@@ -17,6 +17,11 @@ _DEFAULT = Settings()
 def _filter(keeps: str) -> Any:
     """An option that leaves lobes out."""
     return typer.Option(help=f"Filter: {keeps}", show_default="none")
+
+
+def _traditional(what: str, default: object) -> Any:
+    """An option of the method without a model."""
+    return typer.Option(help=f"Watershed: {what}", show_default=str(default))
 
 
 def analyze(
@@ -155,6 +160,31 @@ def analyze(
             help="Largest share of a mask that better masks hold, 0-1.",
             show_default=str(_DEFAULT.max_overlap),
         ),
+    ] = None,
+    method: Annotated[
+        Method | None,
+        typer.Option(
+            help="What finds lobes: the model, or the traditional threshold and watershed.",
+            show_default=_DEFAULT.method,
+        ),
+    ] = None,
+    watershed_particles: Annotated[
+        Brightness | None, _traditional("particles are bright, dark, or what is rounder.", _DEFAULT.watershed_particles)
+    ] = None,
+    watershed_median_radius: Annotated[
+        int | None, _traditional("radius of the median filter, px.", _DEFAULT.watershed_median_radius)
+    ] = None,
+    watershed_background_radius: Annotated[
+        float | None, _traditional("radius of the rolling ball, px; 0: none.", _DEFAULT.watershed_background_radius)
+    ] = None,
+    watershed_tolerance: Annotated[
+        float | None, _traditional("least neck between two lobes, px.", _DEFAULT.watershed_tolerance)
+    ] = None,
+    watershed_set_tolerance: Annotated[
+        float | None, _traditional("least neck between two particles, px.", _DEFAULT.watershed_set_tolerance)
+    ] = None,
+    watershed_min_area: Annotated[
+        int | None, _traditional("smaller lobes and holes are noise, px².", _DEFAULT.watershed_min_area)
     ] = None,
     min_diameter: Annotated[float | None, _filter("smallest lobe that counts, nm of equivalent diameter.")] = None,
     max_diameter: Annotated[float | None, _filter("largest lobe that counts, nm of equivalent diameter.")] = None,

@@ -150,7 +150,7 @@ class _Image:
 
     def _analysed(self) -> _Outcome:
         batch, path, target = self.batch, self.item.path, self.batch.out / self.folder
-        _ = batch.segmenter.card  # loads the model, before several images want it
+        _ = _model_digest(batch)  # loads the model, before several images want it
         result = batch.segmenter.analyze(path, settings=batch.settings, progress=self._step)
         start = self.turn.since
         self.turn.take("finish")
@@ -188,7 +188,12 @@ def _identity(batch: Batch, path: Path) -> report.Identity:
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}).") from None
     version = report.versions()["samcolloid-edge"]
-    return report.Identity(digest, batch.settings, batch.segmenter.card.digest, version)
+    return report.Identity(digest, batch.settings, _model_digest(batch), version)
+
+
+def _model_digest(batch: Batch) -> str | None:
+    """None where the settings' method needs no model: it is not loaded then."""
+    return batch.segmenter.card.digest if batch.settings.method == "sam" else None
 
 
 def _page(out: Path, rows: Sequence[dict[str, Any]], stop: Event, display: Display) -> list[Path]:

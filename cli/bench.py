@@ -14,6 +14,7 @@ from ..models.errors import ModelError, SettingsError
 
 if TYPE_CHECKING:
     from ..engine.types import Result
+    from ..models.card import ModelCard
 
 
 def bench(
@@ -58,6 +59,7 @@ def bench(
     micrograph = read(image or render(Scene(particle="trimer")).image)
     figures = benchmark.measure(micrograph, settings, model, device, threads, repeats, _say)
     result = figures.result
+    assert result.model is not None  # no preset asks for a method without one
     rows, columns = micrograph.pixels.shape
     typer.echo(f"model: {result.model.name} {result.model.digest} ({result.model.precision}) on {result.providers[0]}")
     typer.echo(f"image: {image or 'rendered'}, {columns} x {rows} px, settings: {preset}, {settings.schedule}")
@@ -70,7 +72,7 @@ def bench(
             typer.echo(f"--workers {workers} --threads {each}: {rate:.2f} images/s")
     if against and checkpoint:
         _say(against)
-        seconds, masks = _generator(checkpoint, result, threads)
+        seconds, masks = _generator(checkpoint, result, result.model, threads)
         typer.echo(benchmark.compared(figures, f"{against} in torch", seconds, masks))
 
 
@@ -78,7 +80,7 @@ def _say(step: str) -> None:
     typer.echo(f"{step} ...", err=True)
 
 
-def _generator(checkpoint: Path, result: Result, threads: int | None) -> tuple[float, int]:
+def _generator(checkpoint: Path, result: Result, card: ModelCard, threads: int | None) -> tuple[float, int]:
     """Seconds that segment-anything's generator takes for the same micrograph, and its masks."""
     try:
         import torch
@@ -91,8 +93,8 @@ def _generator(checkpoint: Path, result: Result, threads: int | None) -> tuple[f
             f"--against segment-anything needs packages that are not installed (there is no {error.name}): "
             'pip install "samcolloid-edge[export]".'
         ) from None
-    if checkpoints.hash_file(checkpoint) != result.model.checkpoint_sha256:
-        raise ModelError(f"{checkpoint}: is not the checkpoint that {result.model.name} was exported from; name that.")
+    if checkpoints.hash_file(checkpoint) != card.checkpoint_sha256:
+        raise ModelError(f"{checkpoint}: is not the checkpoint that {card.name} was exported from; name that.")
     import numpy as np
 
     from ..engine.preprocess import Grey

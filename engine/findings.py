@@ -135,7 +135,7 @@ def _of_result(folder: Path) -> Source:
     record = read_record(folder)
     try:
         model = record["model"]
-        made_by = f"{model['name']} {model['digest']}" if model else record["settings"]["method"]
+        made_by = f"{model['name']} {model['digest']}" if model else record["method"]
         image, scale = record["input"], record["pixel_size"]["nm_per_px"]
         name = folder.name if image["path"] == "array" else Path(image["path"].replace("\\", "/")).stem
         return Source(name, folder, image["sha256"], scale, made_by, lambda: _result(folder))

@@ -7,20 +7,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..models.card import ModelCard
-from . import evidence, filters, group, masks, measure, outline, preprocess, set_table
+from . import evidence, filters, group, masks, measure, outline, preprocess, set_table, votes, watershed
 from .generate import generate
 from .lengths import with_uncertainty
 from .mosaic import Mosaic, Whole
 from .read import read
 from .session import Device, Session, open_model
-from .settings import Settings
-from .types import Bool, Masks, Micrograph, Result, Table
+from .settings import LOBES_OF, Settings
+from .types import I32, Bool, Masks, Micrograph, Result, Table
 from .zoom import choose as choose_zoom
 
 Progress = Callable[[str, float], None]
@@ -52,6 +52,16 @@ class _Log:
         """Add to the counts."""
         for name, n in more.items():
             self.counts[name] = self.counts.get(name, 0) + n
+
+
+class _Found(NamedTuple):
+    """What a method found, before it is measured."""
+
+    whole: Whole
+    held: I32 | None = None
+    """(N,) particle of each lobe, where the method itself tells; see ``watershed.Parted``."""
+    zoom: float = 1.0
+    zoom_source: str = ""
 
 
 class Segmenter:
@@ -110,19 +120,13 @@ class Segmenter:
             filters.check(micrograph, settings)
             grey = preprocess.Grey.of_micrograph(micrograph)
         with log.step("model", 0.02):
-            session = self.session
+            session = self.session if settings.method == "sam" else None
         with log.step("segment", 0.05):
-            zoom = choose_zoom(session, grey, micrograph.area, settings, log.timings)
-            log.count(prompts=zoom.prompts)
-            tiles = preprocess.tiles(micrograph.area, session.card, zoom.value)
-            mosaic = Mosaic(micrograph.pixels.shape, settings.max_overlap)
-            for i, tile in enumerate(tiles):
-                part = log.part("segment", 0.05 + 0.8 * i / len(tiles), 0.8 / len(tiles))
-                found = zoom.found.get(tile.area) or generate(
-                    session, grey, tile.area, micrograph.area, zoom.value, settings, log.timings, part)  # fmt: skip
-                log.count(prompts=found.prompts, candidates=len(found.lobes))
-                mosaic.add(tile, found)
-            whole = mosaic.finish()
+            if session is None:
+                found = _of_watershed(grey, micrograph, settings, log)
+            else:
+                found = _of_model(session, grey, micrograph, settings, log)
+            whole = found.whole
         with log.step("masks", 0.85):
             lobe_masks = masks.from_labels(whole.labels, whole.iou, whole.stability)
             outlines = outline.of_labels(whole.labels)
@@ -131,14 +135,14 @@ class Segmenter:
         with log.step("filter", 0.94):
             excluded, applied = filters.before_grouping(lobes, lobe_masks, micrograph, settings)
         with log.step("group", 0.95):
-            grouping = _group(lobes, whole, micrograph, settings, excluded == "")
+            grouping = _group(lobes, found, micrograph, settings, excluded == "")
             set_index = grouping.sets
             centroids = np.stack([lobes["centroid-0"], lobes["centroid-1"]], 1)
             roles = set_table.roles(set_index, centroids, lobes["area"])
             sets = set_table.sets(lobes, set_index, roles, micrograph.pixel_size)
             lobes = set_table.with_sets(lobes, set_index, roles)
             lobes, sets, applied = filters.after_grouping(lobes, sets, excluded, settings, applied)
-        log.count(tiles=len(tiles), lobes=lobes.n_rows, sets=sets.n_rows, pixels_cut_from_lobes=whole.cut)
+        log.count(lobes=lobes.n_rows, sets=sets.n_rows, pixels_cut_from_lobes=whole.cut)
         if progress is not None:
             progress("done", 1.0)
         return Result(
@@ -149,15 +153,15 @@ class Segmenter:
             sets=sets,
             filters=applied,
             settings=settings,
-            model=session.card,
-            zoom=zoom.value,
-            zoom_source=zoom.source,
+            model=session.card if session else None,
+            zoom=found.zoom,
+            zoom_source=found.zoom_source,
             grey_range=grey.range,
-            providers=session.providers,
+            providers=session.providers if session else (),
             timings=log.timings,
             counts=log.counts,
-            warnings=(*micrograph.warnings, *session.notes,
-                      *_remarks(micrograph, lobe_masks, session.card, settings, zoom.value),
+            warnings=(*micrograph.warnings, *(session.notes if session else ()),
+                      *_remarks(micrograph, lobe_masks, session.card if session else None, settings, found.zoom),
                       *group.remarks(grouping)),
         )
 
@@ -175,23 +179,57 @@ def analyze(
     return Segmenter(model, device=device, threads=threads).analyze(source, pixel_size, settings=settings)
 
 
-def _group(lobes: Table, whole: Whole, micrograph: Micrograph, settings: Settings, counts: Bool) -> group.Grouping:
+def _of_model(
+    session: Session, grey: preprocess.Grey, micrograph: Micrograph, settings: Settings, log: _Log
+) -> _Found:
+    """Lobes by prompting the model, tile by tile, at the zoom that the micrograph needs."""
+    zoom = choose_zoom(session, grey, micrograph.area, settings, log.timings)
+    log.count(prompts=zoom.prompts)
+    tiles = preprocess.tiles(micrograph.area, session.card, zoom.value)
+    mosaic = Mosaic(micrograph.pixels.shape, settings.max_overlap)
+    for i, tile in enumerate(tiles):
+        part = log.part("segment", 0.05 + 0.8 * i / len(tiles), 0.8 / len(tiles))
+        found = zoom.found.get(tile.area) or generate(
+            session, grey, tile.area, micrograph.area, zoom.value, settings, log.timings, part)  # fmt: skip
+        log.count(prompts=found.prompts, candidates=len(found.lobes))
+        mosaic.add(tile, found)
+    log.count(tiles=len(tiles))
+    return _Found(mosaic.finish(), zoom=zoom.value, zoom_source=zoom.source)
+
+
+def _of_watershed(grey: preprocess.Grey, micrograph: Micrograph, settings: Settings, log: _Log) -> _Found:
+    """Lobes by the traditional method, which scores none of them."""
+    parted = watershed.part(grey, micrograph.area, settings)
+    log.count(watershed_threshold=parted.threshold, particles_are_bright=int(parted.bright))
+    unscored = np.full(len(parted.sets), np.nan, np.float32)
+    no_votes = votes.Votes(len(unscored), np.empty((0, 2), np.int64), np.empty(0))
+    whole = Whole(parted.labels, unscored, unscored, no_votes, 0)
+    return _Found(whole, parted.sets)
+
+
+def _group(lobes: Table, found: _Found, micrograph: Micrograph, settings: Settings, counts: Bool) -> group.Grouping:
     """Every lobe's set, by the grouping that the settings name; lobes that do not count are in none."""
     if settings.grouping == "published":
         centroids = np.stack([lobes["centroid-0"], lobes["centroid-1"]], 1)[counts]
         return group.group_published(centroids, lobes["axis_major_length"][counts], settings.particle).within(counts)
-    found = evidence.contacts(whole.labels, micrograph.pixels, micrograph.area, whole.votes)
-    return group.group_by_evidence(found.among(counts), whole.iou[counts], settings.particle).within(counts)
+    if found.held is not None:
+        sets = watershed.held(found.held, counts, LOBES_OF[settings.particle])
+        return group.Grouping(sets, np.full(int(sets.max(initial=-1)) + 1, np.nan))
+    whole = found.whole
+    contacts = evidence.contacts(whole.labels, micrograph.pixels, micrograph.area, whole.votes)
+    return group.group_by_evidence(contacts.among(counts), whole.iou[counts], settings.particle).within(counts)
 
 
 def _remarks(
-    micrograph: Micrograph, found: Masks, card: ModelCard, settings: Settings, zoom: float
+    micrograph: Micrograph, found: Masks, card: ModelCard | None, settings: Settings, zoom: float
 ) -> Iterator[str]:
     """What a careful colleague would say about a result, one sentence each."""
     if len(found) == 0:
         yield "No particle was found."
     if micrograph.pixel_size is None:
         yield "The pixel size is unknown, so all lengths are in px; give it with --pixel-size (nm per px)."
+    if card is None:
+        return
     if zoom != preprocess.usual_zoom(micrograph.area, card):
         yield f"The model saw the micrograph at {zoom:.3g} times its size, where it resolves these lobes best."
     if settings.min_radius is not None and settings.min_radius * zoom < card.smallest_radius:

@@ -57,7 +57,8 @@ class Identity:
     sha256: str
     """Of the input file's bytes."""
     settings: Settings
-    model_digest: str
+    model_digest: str | None
+    """None where no model takes part."""
     version: str
 
 
@@ -130,7 +131,7 @@ def existing(
         return None
     found = read_record(folder)
     try:
-        there = (found["input"]["sha256"], found["settings"], found["model"]["digest"],
+        there = (found["input"]["sha256"], found["settings"], (found["model"] or {}).get("digest"),
                  found["versions"]["samcolloid-edge"])
         whole = all(sha256_of(folder / name) == digest for name, digest in found["files"].items())
         lacks = {*files_of(formats)} - {*found["files"], "result.json"}
@@ -174,10 +175,11 @@ def record(result: Result) -> dict[str, Any]:
             "found": [{"nm_per_px": size.x, "source": size.source} for size in micrograph.pixel_sizes],
             "scale_bar_px": micrograph.scale_bar,
         },
-        "zoom": {"model_px_per_px": result.zoom, "source": result.zoom_source},
+        "zoom": {"model_px_per_px": result.zoom if model else None, "source": result.zoom_source},
+        "method": result.settings.method,
         "settings": result.settings.to_dict(),
         "filters": [asdict(applied) for applied in result.filters],
-        "model": {"name": model.name, "digest": model.digest, "files": model.files},
+        "model": {"name": model.name, "digest": model.digest, "files": model.files} if model else None,
         "providers": result.providers,
         "versions": versions(),
         "counts": result.counts,
@@ -221,7 +223,8 @@ def summary_row(
         return row
     scale = found["pixel_size"]
     row |= {"pixel_size_nm": scale["nm_per_px"], "pixel_size_source": scale["source"]}
-    row |= {"model": found["model"]["digest"], "warnings": " ".join(found["warnings"])}
+    row |= {"model": found["model"]["digest"] if found["model"] else found["method"]}
+    row |= {"warnings": " ".join(found["warnings"])}
     return {**row, **found["summary"]}
 
 

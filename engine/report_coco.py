@@ -39,7 +39,7 @@ def coco_json(result: Result) -> bytes:
     for number, annotation in enumerate(annotations, start=1):
         annotation |= {"id": number, "image_id": 1}
     values = {
-        "info": {"description": "Lobes and particles found by samcolloid-edge", "model": result.model.digest},
+        "info": {"description": "Lobes and particles found by samcolloid-edge", "model": result.found_by},
         "images": [image],
         "categories": CATEGORIES,
         "annotations": annotations,
@@ -51,7 +51,8 @@ def _lobes(masks: Masks, lobes: Table) -> Iterator[dict[str, Any]]:
     said = {"set": lobes["set"].tolist(), "role": lobes["lobe"].tolist(),
             "score": masks.iou.astype(np.float64).round(4).tolist(), "excluded_by": lobes["excluded_by"].tolist()}
     for i, annotation in enumerate(_annotations(masks, LOBE)):
-        yield annotation | {name: values[i] for name, values in said.items()}
+        values = {name: values[i] for name, values in said.items()}
+        yield annotation | {name: value for name, value in values.items() if value == value}  # NaN: unscored
 
 
 def _sets(result: Result) -> Iterator[dict[str, Any]]:

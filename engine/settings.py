@@ -16,10 +16,14 @@ from .lengths import length, with_uncertainty
 Particle = Literal["auto", "sphere", "dumbbell", "trimer", "chain"]
 Grouping = Literal["evidence", "published"]
 Schedule = Literal["adaptive", "exact"]
+Method = Literal["sam", "watershed"]
+Brightness = Literal["auto", "bright", "dark"]
 
 PARTICLES: Final = ("auto", "sphere", "dumbbell", "trimer", "chain")
 GROUPINGS: Final = ("evidence", "published")
 SCHEDULES: Final = ("adaptive", "exact")
+METHODS: Final = ("sam", "watershed")
+BRIGHTNESSES: Final = ("auto", "bright", "dark")
 LOBES_OF: Final = {"auto": 0, "sphere": 1, "dumbbell": 2, "trimer": 3, "chain": 0}
 """Lobes in one particle of a kind; 0 where any number is allowed."""
 
@@ -28,6 +32,8 @@ LOBES_OF: Final = {"auto": 0, "sphere": 1, "dumbbell": 2, "trimer": 3, "chain": 
 class Settings:
     """How a micrograph is analysed. SAM = the names and defaults of SAM's automatic mask generator."""
 
+    method: Method = "sam"
+    """What finds lobes: the model, or the traditional method without one (see watershed)."""
     schedule: Schedule = "adaptive"
     """Which points of the grid are asked: all (exact: as SAM), or those that can still tell something (adaptive)."""
     points_per_side: int | None = None
@@ -60,6 +66,18 @@ class Settings:
     """What a set is: any number of lobes (auto, as found in the micrograph), one, two, three, or more (chain)."""
     grouping: Grouping = "evidence"
     """How lobes become sets: by what speaks for it in the micrograph, or by the paper's neighbour rules."""
+    watershed_particles: Brightness = "auto"
+    """Traditional method: particles are brighter or darker than their surroundings; auto: as lobes come out rounder."""
+    watershed_median_radius: int = 2
+    """Traditional method: radius of the median filter, px; its window is a square (ImageJ's Median: 2, a disc)."""
+    watershed_background_radius: float = 50.0
+    """Traditional method: radius of the rolling ball, px; 0: no background is subtracted (ImageJ: 50)."""
+    watershed_tolerance: float = 0.5
+    """Traditional method: least depth of the neck between two lobes, px (ImageJ's Adjustable Watershed: 0.5)."""
+    watershed_set_tolerance: float = 3.0
+    """Traditional method: the same between two particles, px: what is less deep joins lobes to a set."""
+    watershed_min_area: int = 100
+    """Traditional method: smaller lobes, specks and holes are noise, px²."""
     min_circularity: float | None = None
     """Filter: least ``circularity`` of a lobe that counts."""
     min_contour_circularity: float | None = None
@@ -95,7 +113,9 @@ class Settings:
         if not 0 <= self.crop_overlap_ratio < 1:
             raise SettingsError(f"crop_overlap_ratio must be at least 0 and below 1, not {self.crop_overlap_ratio}.")
         for name, least in (("points_per_side", 1), ("crop_n_layers", 0), ("crop_n_points_downscale_factor", 1),
-                            ("min_mask_region_area", 0)):
+                            ("min_mask_region_area", 0), ("watershed_median_radius", 0),
+                            ("watershed_background_radius", 0), ("watershed_tolerance", 0),
+                            ("watershed_set_tolerance", 0), ("watershed_min_area", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise SettingsError(f"{name} must be at least {least}, not {value}.")
@@ -123,6 +143,12 @@ class Settings:
             object.__setattr__(self, "roi", _region(self.roi))
         if self.particle not in PARTICLES:
             raise SettingsError(f"particle must be one of {', '.join(PARTICLES)}, not {self.particle!r}.")
+        if self.method not in METHODS:
+            raise SettingsError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}.")
+        if self.watershed_particles not in BRIGHTNESSES:
+            raise SettingsError(
+                f"watershed_particles must be one of {', '.join(BRIGHTNESSES)}, not {self.watershed_particles!r}."
+            )
         if self.schedule not in SCHEDULES:
             raise SettingsError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}.")
         if self.grouping not in GROUPINGS:

@@ -274,7 +274,8 @@ class Result:
     lobes: Table
     sets: Table
     settings: Settings
-    model: ModelCard
+    model: ModelCard | None
+    """None where a method without a model found the lobes; ``settings`` say which, with its parameters."""
     filters: tuple[Filter, ...] = ()
     """In the order they were applied."""
     zoom: float = 1.0
@@ -290,3 +291,8 @@ class Result:
     counts: Mapping[str, int] = field(default_factory=dict)
     """Prompts decoded, candidates kept and the like."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def found_by(self) -> str:
+        """The model's digest, or the method that needs no model."""
+        return self.model.digest if self.model else self.settings.method

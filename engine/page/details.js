@@ -64,8 +64,12 @@ function fillMethod(place, image) {
     ["Image", `${input.shape[1]} × ${input.shape[0]} px, ${input.dtype}`],
     ["Analysed area", `rows ${area.row0} to ${area.row1}, columns ${area.col0} to ${area.col1} (half-open)`],
     ["Pixel size", size.nm_per_px === null ? "unknown: all lengths are in px" : `${shown(size.nm_per_px, 6)} nm per px (${size.source})`],
-    ["Model", `${record.model.name} (${record.model.digest})`],
-    ["Zoom", `${shown(record.zoom.model_px_per_px)} model px per px${record.zoom.source ? ` (${record.zoom.source})` : ""}`],
+    ...(record.model
+      ? [
+          ["Model", `${record.model.name} (${record.model.digest})`],
+          ["Zoom", `${shown(record.zoom.model_px_per_px)} model px per px${record.zoom.source ? ` (${record.zoom.source})` : ""}`],
+        ]
+      : [["Method", `${record.method}, without a model`]]),
     ["Analysed", record.created],
     ["Versions", Object.entries(record.versions).map(([name, version]) => `${name} ${version}`).join(", ")],
   ]);
