@@ -31,7 +31,9 @@ COLOURS: Final = {
 SHAPES: Final = {"small": "square", "b": "triangle", "c": "square"}
 POINT: Final = 4
 """Half the width of a point, px."""
-OPACITY: Final = 0.45
+OPACITY: Final = 0.6
+CROWD: Final = 200
+"""Of more points each is see-through."""
 TICKS: Final = 7
 """At most so many along an axis."""
 ROOM: Final = 0.06
@@ -75,7 +77,7 @@ def draw(comparison: Comparison, names: tuple[str, str]) -> bytes:
     shown = [r for r in (*ROLES, "") if (role == r).any()]
     for name in shown:
         here = role == name
-        page = _with_points(page, x.at(mean[here]), y.at(difference[here]), name)
+        page = _with_points(page, x.at(mean[here]), y.at(difference[here]), name, OPACITY if len(mean) > CROWD else 1.0)
     pen = ImageDraw.Draw(page)
     if agreement is not None:
         labels = ("+1.96 SD", "bias", "-1.96 SD")
@@ -122,13 +124,13 @@ def _frame(pen: ImageDraw.ImageDraw, x: _Axis, y: _Axis, unit: str) -> None:
     pen.text((x.first, above), f"difference A - B, {unit}", fill="black", font=_font(18), anchor="lm")
 
 
-def _with_points(page: Image.Image, xs: F64, ys: F64, role: str) -> Image.Image:
-    """The page with the points of one role over it, see-through where they crowd."""
+def _with_points(page: Image.Image, xs: F64, ys: F64, role: str, opacity: float) -> Image.Image:
+    """The page with the points of one role over it."""
     over = page.copy()
     pen = ImageDraw.Draw(over)
     for x, y in zip(xs.tolist(), ys.tolist(), strict=True):
         _point(pen, x, y, role)
-    return Image.blend(page, over, OPACITY) if len(xs) > 200 else over
+    return Image.blend(page, over, opacity)
 
 
 def _point(pen: ImageDraw.ImageDraw, x: float, y: float, role: str) -> None:
