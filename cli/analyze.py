@@ -9,7 +9,17 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ..engine.settings import PRESETS, Brightness, Grouping, Method, Particle, Schedule, Settings, plain_lengths
+from ..engine.settings import (
+    PRESETS,
+    Brightness,
+    EdgeWeighting,
+    Grouping,
+    Method,
+    Particle,
+    Schedule,
+    Settings,
+    plain_lengths,
+)
 
 _DEFAULT = Settings()
 
@@ -203,6 +213,12 @@ def analyze(
     min_contour_circularity: Annotated[float | None, _filter("least circularity by contour points.")] = None,
     trim_area_first: Annotated[float | None, _filter("share of lobes at each end of the areas, first.")] = None,
     trim_area_last: Annotated[float | None, _filter("the same, last.")] = None,
+    edge_weighting: Annotated[
+        EdgeWeighting | None,
+        typer.Option(
+            help="How statistics make up for particles that the edge hides.", show_default=_DEFAULT.edge_weighting
+        ),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Name or folder of another model.", show_default="the bundled one")
     ] = None,

@@ -20,7 +20,9 @@ from ..engine.page_html import NAME as PAGE
 from ..engine.page_html import write_page
 from ..engine.pipeline import Segmenter
 from ..engine.report_formats import ALWAYS, chosen, formats_of
+from ..engine.sample import Sample
 from ..engine.settings import Settings
+from ..engine.statistics import describe, records
 from ..models.errors import ImageError, ModelError, OutputError, SamColloidError
 from .display import Display
 from .inputs import Input, result_folders
@@ -55,6 +57,8 @@ class _Outcome:
     """Of the summary."""
     said: list[tuple[Callable[[str], None], str]] = field(default_factory=list)
     """Lines, and how each is said."""
+    sample: Sample | None = None
+    """What it gives to the statistics of all images."""
     useless: ModelError | None = None
     """What every other image would fail by as well."""
 
@@ -68,6 +72,7 @@ def run(batch: Batch) -> int:
     count = len(batch.inputs)
     folders = result_folders([item.path for item in batch.inputs])
     rows: list[dict[str, Any]] = []
+    samples: list[Sample] = []
     useless: ModelError | None = None
     with Display(count) as display:
 
@@ -84,10 +89,11 @@ def run(batch: Batch) -> int:
                 for say, text in outcome.said:
                     say(text)
                 rows.append(outcome.row)
+                samples += [outcome.sample] if outcome.sample else []
                 display.done(len(rows))
             if not useless and len(rows) < count:
                 display.trouble(f"Interrupted; {len(rows)} of {count} images are done and stay.")
-            written = write_files(batch.out, {"summary.csv": report.summary_csv(rows)}) if rows else []
+            written = write_files(batch.out, _of_all(rows, samples)) if rows else []
             if batch.page and not useless:
                 written += _page(batch.out, rows, images.stop, display)
     if useless:
@@ -146,7 +152,8 @@ class _Image:
             self.formats = chosen({*self.formats, *formats_of(report.read_record(target)["files"])})
             return None
         self._line(f"{self.number} {path}: skipped, the same result is in {target}")
-        return self._is("skipped", report.read_record(target))
+        record = report.read_record(target)
+        return self._is("skipped", record, sample=Sample.from_files(target, record))
 
     def _analysed(self) -> _Outcome:
         batch, path, target = self.batch, self.item.path, self.batch.out / self.folder
@@ -164,7 +171,7 @@ class _Image:
             self._trouble(f"{self.number} {path}: a file is open in another program, so it was written as {moved}")
         seconds = time.perf_counter() - start
         self._line(f"{self.number} {path}: {report.one_line(record)}, {seconds:.1f} s -> {target}")
-        return self._is("ok", record)
+        return self._is("ok", record, sample=Sample.of(result))
 
     def _step(self, name: str, share: float) -> None:
         if name not in AHEAD:
@@ -178,8 +185,18 @@ class _Image:
     def _trouble(self, text: str) -> None:
         self.said.append((Display.trouble, text))
 
-    def _is(self, status: str, found: dict[str, Any], error: str = "") -> _Outcome:
-        return _Outcome(report.summary_row(self.item.path, self.folder, status, found, error), self.said)
+    def _is(
+        self, status: str, found: dict[str, Any], error: str = "", sample: Sample | None = None
+    ) -> _Outcome:
+        return _Outcome(report.summary_row(self.item.path, self.folder, status, found, error), self.said, sample)
+
+
+def _of_all(rows: Sequence[dict[str, Any]], samples: Sequence[Sample]) -> dict[str, bytes]:
+    """The files of the run as a whole, by name."""
+    files = {"summary.csv": report.summary_csv(rows)}
+    if samples:
+        files["statistics.csv"] = report.statistics_csv(records(describe(samples)))
+    return files
 
 
 def _identity(batch: Batch, path: Path) -> report.Identity:
@@ -212,5 +229,5 @@ def _say_the_end(rows: Sequence[dict[str, Any]], written: Sequence[Path]) -> Non
         typer.echo(", ".join(f"{len(files)} {status}" for status, files in counts.items() if files))
         if counts["failed"]:
             typer.echo(f"failed: {', '.join(counts['failed'])}", err=True)
-    for what, path in zip(("summary", "report"), written, strict=False):
-        typer.echo(f"{what}: {path}")
+    for path in written:
+        typer.echo(f"{path.stem}: {path}")

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..models.errors import ImageError
+from . import edge
 from .columns import Column, build_table
 from .settings import Settings
 from .types import Area, Bool, Filter, Masks, Micrograph, Table
@@ -25,8 +26,11 @@ Values = Callable[[Table, Masks, Micrograph], F64]
 
 EXCLUDED_BY: Final = Column("excluded_by", "<U24", "", "name of the filter that leaves it out; empty where it counts",
                             "samcolloid-edge")  # fmt: skip
-COUNTING: Final = (EXCLUDED_BY,)
-"""The columns that say whether a row counts, at the end of both tables."""
+EDGE_WEIGHT: Final = Column("edge_weight", np.float64, "", "weight in statistics, for those that the edge of the "
+                            "analysed area hides; 0 where it touches that edge",
+                            "Miles–Lantuéjoul, docs/statistics.md")  # fmt: skip
+COUNTING: Final = (EXCLUDED_BY, EDGE_WEIGHT)
+"""The columns that say whether a row counts, and how much, at the end of both tables."""
 
 
 def check(micrograph: Micrograph, settings: Settings) -> None:
@@ -65,14 +69,16 @@ def before_grouping(
 
 
 def after_grouping(
-    lobes: Table, sets: Table, excluded: Names, settings: Settings, applied: tuple[Filter, ...] = ()
+    lobes: Table, sets: Table, frame: Area, excluded: Names, settings: Settings, applied: tuple[Filter, ...] = ()
 ) -> tuple[Table, Table, tuple[Filter, ...]]:
-    """Both tables with their column ``excluded_by``, the region of interest applied, and all filters that were.
+    """Both tables with their columns ``COUNTING``, the region of interest applied, and all filters that were.
 
     A lobe or a set counts where its centroid lies in the region. Particles are whole before it is looked at, so its
-    border cuts none, and a lobe outside keeps its set. ``excluded`` (N,) and ``applied`` are from ``before_grouping``.
+    border cuts none, and a lobe outside keeps its set. ``frame`` is the analysed area; ``excluded`` (N,) and
+    ``applied`` are from ``before_grouping``.
     """
     of_sets = np.zeros(sets.n_rows, EXCLUDED_BY.dtype)
+    roi = None
     if settings.roi is not None:
         roi, left = Area(*settings.roi), excluded == ""
         out = left & ~_inside(lobes, roi)
@@ -80,13 +86,21 @@ def after_grouping(
         of_sets[~_inside(sets, roi)] = "roi"
         applied += (Filter("roi", "centroid", "px", settings.roi, lobes_before=int(left.sum()),
                            lobes_excluded=int(out.sum())),)  # fmt: skip
-    return with_excluded_by(lobes, excluded), with_excluded_by(sets, of_sets), applied
+    boxes = np.stack([lobes[f"bbox-{side}"] for side in range(4)], axis=1)
+    of_both = []
+    for table, names, box in ((lobes, excluded, boxes),
+                              (sets, of_sets, edge.boxes_of_sets(boxes, lobes["set"], sets.n_rows))):  # fmt: skip
+        centroids = np.stack([table["centroid-0"], table["centroid-1"]], axis=1)
+        weight = edge.weights(box, centroids, frame, settings.border or 1, roi)
+        if settings.edge_weighting == "none":
+            weight = (weight > 0).astype(np.float64)
+        of_both.append(_with(table, {EXCLUDED_BY.name: names, EDGE_WEIGHT.name: weight}))
+    return of_both[0], of_both[1], applied
 
 
-def with_excluded_by(table: Table, excluded: Names) -> Table:
-    """The table with its column ``excluded_by`` (N,)."""
-    column = build_table((EXCLUDED_BY,), {EXCLUDED_BY.name: excluded}, None)
-    return Table({**table.columns, **column.columns}, {**table.units, **column.units})
+def _with(table: Table, values: dict[str, NDArray[Any]]) -> Table:
+    columns = build_table(COUNTING, values, None)
+    return Table({**table.columns, **columns.columns}, {**table.units, **columns.units})
 
 
 def contour_circularity(masks: Masks) -> F64:

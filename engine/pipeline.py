@@ -141,7 +141,8 @@ class Segmenter:
             roles = set_table.roles(set_index, centroids, lobes["area"])
             sets = set_table.sets(lobes, set_index, roles, micrograph.pixel_size)
             lobes = set_table.with_sets(lobes, set_index, roles)
-            lobes, sets, applied = filters.after_grouping(lobes, sets, excluded, settings, applied)
+            lobes, sets, applied = filters.after_grouping(
+                lobes, sets, micrograph.area, excluded, settings, applied)  # fmt: skip
         log.count(lobes=lobes.n_rows, sets=sets.n_rows, pixels_cut_from_lobes=whole.cut)
         if progress is not None:
             progress("done", 1.0)

@@ -10,14 +10,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
+from operator import itemgetter
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from . import statistics
 from .files import sha256_of, write_files
 from .overlay import draw
 from .report_coco import coco_json
@@ -27,6 +28,7 @@ from .report_parquet import table_parquet
 from .report_roi import roi_zip
 from .report_tiff import lobes_tiff, sets_tiff
 from .report_xlsx import workbook
+from .sample import Sample
 from .settings import Settings
 from .types import Result
 
@@ -34,17 +36,24 @@ SCHEMA_VERSION: Final = 1
 FILES: Final = files_of(ALWAYS)
 """The files that every result has, in the order they are written: the record of the others comes last."""
 KINDS: Final = {"sphere": "spheres", "dumbbell": "dumbbells", "trimer": "trimers", "chain": "chains"}
-QUANTITIES: Final = (
-    "diameter", "diameter_sphere", "diameter_large", "diameter_small",
-    "diameter_a", "diameter_b", "diameter_c", "distance", "angle_max",
-)
-"""What a summary averages; all but the first two are columns of the set table."""
-UNITS: Final = {quantity: ("",) if quantity == "angle_max" else ("", "_nm") for quantity in QUANTITIES}
-"""Suffixes under which a quantity is averaged; angles are in degrees."""
+_DIAMETER: Final = "equivalent_diameter_area"
+QUANTITIES: Final = {
+    "diameter": ("lobes", "all", _DIAMETER, "px"),
+    "diameter_sphere": ("lobes", "sphere", _DIAMETER, "px"),
+    "diameter_large": ("lobes", "dumbbell large", _DIAMETER, "px"),
+    "diameter_small": ("lobes", "dumbbell small", _DIAMETER, "px"),
+    "diameter_a": ("lobes", "trimer a", _DIAMETER, "px"),
+    "diameter_b": ("lobes", "trimer b", _DIAMETER, "px"),
+    "diameter_c": ("lobes", "trimer c", _DIAMETER, "px"),
+    "distance": ("sets", "dumbbell", "distance", "px"),
+    "angle_max": ("sets", "trimer", "angle_max", "°"),
+}
+"""What a summary averages: table, group and quantity of the statistics, and unit; of lengths in nm as well."""
 STATUSES: Final = ("ok", "skipped", "failed")
 SUMMARY_COLUMNS: Final = (
-    "file", "folder", "status", "error", "lobes", "sets", *KINDS.values(),
-    *(f"{q}_{of}{unit}" for q in QUANTITIES for unit in UNITS[q] for of in ("mean", "sd")),
+    "file", "folder", "status", "error", "lobes", "sets", *KINDS.values(), "lobes_excluded",
+    *(f"{name}_{of}{end}" for name, (*_, unit) in QUANTITIES.items()
+      for end in (("", "_nm") if unit == "px" else ("",)) for of in ("mean", "sd")),
     "pixel_size_nm", "pixel_size_source", "model", "warnings",
 )
 _PACKAGES: Final = ("samcolloid-edge", "onnxruntime-gpu", "onnxruntime", "numpy", "opencv-python", "numba")
@@ -89,6 +98,7 @@ def contents(result: Result, found: Mapping[str, Any], formats: Iterable[str] = 
     writers: dict[str, Callable[[], bytes]] = {
         "lobes.csv": lambda: table_csv(result.lobes),
         "sets.csv": lambda: table_csv(result.sets),
+        "statistics.csv": lambda: statistics_csv(found["statistics"]["rows"]),
         "labels.tif": lambda: lobes_tiff(result),
         "sets.tif": lambda: sets_tiff(result),
         "overlay.png": lambda: cv2.imencode(".png", draw(result)[:, :, ::-1])[1].tobytes(),
@@ -156,6 +166,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 def record(result: Result) -> dict[str, Any]:
     """Everything it takes to read, check and repeat an analysis, as plain JSON values."""
     micrograph, model = result.micrograph, result.model
+    described = statistics.records(statistics.describe([Sample.of(result)]))
     values: dict[str, Any] = plain({
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -183,7 +194,8 @@ def record(result: Result) -> dict[str, Any]:
         "providers": result.providers,
         "versions": versions(),
         "counts": result.counts,
-        "summary": summary(result),
+        "summary": summary(result, described),
+        "statistics": {**statistics.METHOD, "rows": described},
         "units": {"lobes": result.lobes.units, "sets": result.sets.units},
         "timings": result.timings,
         "warnings": [*micrograph.warnings, *(w for w in result.warnings if w not in micrograph.warnings)],
@@ -191,26 +203,27 @@ def record(result: Result) -> dict[str, Any]:
     return values
 
 
-def summary(result: Result) -> dict[str, Any]:
-    """Counts of lobes and sets, and mean and standard deviation (N − 1) of ``QUANTITIES``.
+def summary(result: Result, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Counts of what no filter left out, and mean and standard deviation of ``QUANTITIES``.
 
-    Counts are of all; means leave out what touches the border of the analysed area and so is cut.
+    ``rows`` are the image's statistics, ``statistics.records``: what touches the edge of the analysed area is in the
+    counts but not in the means, in which the others have their edge weights.
     """
-    lobes, sets = result.lobes, result.sets
-    kinds = sets["kind"]
-    values: dict[str, Any] = {"lobes": lobes.n_rows, "sets": sets.n_rows}
-    values |= {plural: int((kinds == kind).sum()) for kind, plural in KINDS.items()}
-    whole_lobes, whole_sets = ~lobes["touches_edge"], ~sets["touches_edge"]
-    sources = {
-        "diameter": (lobes, "equivalent_diameter_area", whole_lobes),
-        "diameter_sphere": (sets, "equivalent_diameter_area", whole_sets & (kinds == "sphere")),
-    }
-    for quantity in QUANTITIES:
-        table, name, rows = sources.get(quantity, (sets, quantity, whole_sets))
-        for unit in UNITS[quantity]:
-            column = table.get(name + unit)
-            mean, deviation = (None, None) if column is None else _mean_and_deviation(column[rows])
-            values[f"{quantity}_mean{unit}"], values[f"{quantity}_sd{unit}"] = mean, deviation
+    lobes, sets = result.lobes["excluded_by"] == "", result.sets["excluded_by"] == ""
+    values: dict[str, Any] = {"lobes": int(lobes.sum()), "sets": int(sets.sum())}
+    values |= {plural: int((sets & (result.sets["kind"] == kind)).sum()) for kind, plural in KINDS.items()}
+    values["lobes_excluded"] = int((~lobes).sum())
+    key = itemgetter("table", "group", "quantity", "unit")
+    found: dict[tuple[str, ...], Mapping[str, Any]] = {key(row): row for row in rows if row["weighting"] == "number"}
+    size = result.micrograph.pixel_size
+    for name, (*quantity, unit) in QUANTITIES.items():
+        for of in ("mean", "sd"):
+            if unit == "px":
+                in_nm = found.get((*quantity, "nm"), {}).get(of)
+                in_px = found.get((*quantity, "px"), {}).get(of) if size is None else in_nm and in_nm / size
+                values |= {f"{name}_{of}": in_px, f"{name}_{of}_nm": in_nm}
+            else:
+                values[f"{name}_{of}"] = found.get((*quantity, unit), {}).get(of)
     return values
 
 
@@ -233,18 +246,17 @@ def summary_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return rows_csv(SUMMARY_COLUMNS, ([cell(row.get(name)) for name in SUMMARY_COLUMNS] for row in rows))
 
 
+def statistics_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """``statistics.csv``: one row a group and quantity; what is not defined is empty."""
+    return rows_csv(statistics.COLUMNS, ([cell(row.get(name)) for name in statistics.COLUMNS] for row in rows))
+
+
 def one_line(found: Mapping[str, Any]) -> str:
     """What a record says, in a few words."""
     counts, size = found["summary"], found["pixel_size"]
     scale = f"{size['nm_per_px']:.4g} nm/px ({size['source']})" if size["nm_per_px"] else "no pixel size"
-    return f"{counts['lobes']} lobes, {counts['sets']} sets, {scale}"
-
-
-def _mean_and_deviation(values: NDArray[Any]) -> tuple[float | None, float | None]:
-    """Of the values that are defined; None where there are too few."""
-    defined = values[~np.isnan(values)]
-    mean = float(defined.mean()) if len(defined) else None
-    return mean, float(defined.std(ddof=1)) if len(defined) > 1 else None
+    left_out = f" ({counts['lobes_excluded']} left out)" if counts["lobes_excluded"] else ""
+    return f"{counts['lobes']} lobes{left_out}, {counts['sets']} sets, {scale}"
 
 
 def plain(value: Any) -> Any:

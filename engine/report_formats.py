@@ -21,7 +21,7 @@ class Format:
 
 
 FORMATS: Final = {
-    "csv": Format(("lobes.csv", "sets.csv")),
+    "csv": Format(("lobes.csv", "sets.csv", "statistics.csv")),
     "tiff": Format(("labels.tif", "sets.tif")),
     "png": Format(("overlay.png",)),
     "coco": Format(("coco.json",)),

@@ -20,8 +20,8 @@ from .types import Result, Table
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
 
-SECTIONS: Final = ("created", "input", "pixel_size", "zoom", "settings", "model", "providers", "versions", "counts",
-                   "timings", "warnings")  # fmt: skip
+SECTIONS: Final = ("created", "input", "pixel_size", "zoom", "settings", "filters", "model", "providers", "versions",
+                   "counts", "timings", "warnings")  # fmt: skip
 """Of the record, in the order of the sheet ``settings``."""
 NARROWEST: Final = 9
 WIDEST: Final = 60

@@ -16,12 +16,14 @@ from .lengths import length, with_uncertainty
 Particle = Literal["auto", "sphere", "dumbbell", "trimer", "chain"]
 Grouping = Literal["evidence", "published"]
 Schedule = Literal["adaptive", "exact"]
+EdgeWeighting = Literal["miles-lantuejoul", "none"]
 Method = Literal["sam", "watershed"]
 Brightness = Literal["auto", "bright", "dark"]
 
 PARTICLES: Final = ("auto", "sphere", "dumbbell", "trimer", "chain")
 GROUPINGS: Final = ("evidence", "published")
 SCHEDULES: Final = ("adaptive", "exact")
+EDGE_WEIGHTINGS: Final = ("miles-lantuejoul", "none")
 METHODS: Final = ("sam", "watershed")
 BRIGHTNESSES: Final = ("auto", "bright", "dark")
 LOBES_OF: Final = {"auto": 0, "sphere": 1, "dumbbell": 2, "trimer": 3, "chain": 0}
@@ -98,6 +100,8 @@ class Settings:
     """Filter: as ``trim_area_first``, after all other filters of lobes (the paper: 0.05)."""
     roi: tuple[int, int, int, int] | None = None
     """Filter: lobes and sets count where their centroid lies in row0, col0, row1, col1, px of the file, half-open."""
+    edge_weighting: EdgeWeighting = "miles-lantuejoul"
+    """How statistics make up for particles that the edge of the analysed area hides (the paper: none)."""
     pixel_size: float | None = None
     """nm per px, overriding what the file says. None: the file's own."""
     pixel_size_uncertainty: float | None = None
@@ -151,6 +155,8 @@ class Settings:
             )
         if self.schedule not in SCHEDULES:
             raise SettingsError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}.")
+        if self.edge_weighting not in EDGE_WEIGHTINGS:
+            raise SettingsError(f"edge_weighting must be {' or '.join(EDGE_WEIGHTINGS)}, not {self.edge_weighting!r}.")
         if self.grouping not in GROUPINGS:
             raise SettingsError(f"grouping must be one of {', '.join(GROUPINGS)}, not {self.grouping!r}.")
 
@@ -236,5 +242,6 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "min_area": 301,
         "max_area": 9_999,
         "trim_area_last": 0.05,
+        "edge_weighting": "none",
     },
 }

@@ -49,6 +49,7 @@ def result_of(
     *,
     pixels: NDArray[Any] | None = None,
     pixel_size: float | None = 2.0,
+    pixel_size_uncertainty: float | None = None,
     bar: int = 0,
     settings: Settings | None = None,
     source: str = "array",
@@ -58,7 +59,9 @@ def result_of(
     if pixels is None:
         pixels = np.where(labels > 0, 180, 60).astype(np.uint8)
     area = Area(0, 0, labels.shape[0] - bar, labels.shape[1])
-    micrograph = Micrograph(pixels, source, sha256, pixel_size, "a test", area)
+    micrograph = Micrograph(
+        pixels, source, sha256, pixel_size, "a test", area, pixel_size_uncertainty=pixel_size_uncertainty
+    )
     scores = np.full(len(set_index), 0.9, np.float32)
     found = masks.from_labels(labels, scores, scores)
     lobes = measure.measure(labels, micrograph, scores, scores)
@@ -69,7 +72,7 @@ def result_of(
     roles = set_table.roles(set_index, centroids, lobes["area"])
     sets = set_table.sets(lobes, set_index, roles, pixel_size)
     lobes = set_table.with_sets(lobes, set_index, roles)
-    lobes, sets, applied = filters.after_grouping(lobes, sets, excluded, settings, applied)
+    lobes, sets, applied = filters.after_grouping(lobes, sets, area, excluded, settings, applied)
     return Result(
         micrograph, found, outline.of_labels(labels), lobes, sets, settings, CARD, filters=applied,
         providers=("CPUExecutionProvider",), timings={"encode": 0.5, "decode": 0.25}, counts={"prompts": 64},
@@ -109,4 +112,6 @@ class HandmadeSegmenter:
             raise KeyboardInterrupt
         if progress is not None:
             progress("encode", 0.5)
-        return small_result(settings=settings, source=str(source), sha256=hashlib.sha256(data).hexdigest())
+        scale = {"pixel_size": settings.pixel_size or 2.0, "pixel_size_uncertainty": settings.pixel_size_uncertainty}
+        sha256 = hashlib.sha256(data).hexdigest()
+        return small_result(settings=settings, source=str(source), sha256=sha256, **scale)

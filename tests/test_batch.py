@@ -184,7 +184,7 @@ def test_ctrl_c_does_not_wait_for_a_model_that_runs() -> None:
     code, err = interrupted(images("a.tif", "stuck.tif", "b.tif"), "stuck", 1)
     assert (code, err) == (130, "Interrupted; 1 of 3 images are done and stay.\n")
     assert summary() == [["a.tif", "ok"]]
-    assert sorted(p.name for p in Path("out").iterdir()) == ["a", "summary.csv"]
+    assert sorted(p.name for p in Path("out").iterdir()) == ["a", "statistics.csv", "summary.csv"]
 
 
 @NO_SIGINT

@@ -180,3 +180,30 @@ def test_the_rendered_scenes_are_what_the_bar_says(rendered: ModuleType) -> None
         assert scene.shape == (768, 1024) and scene.contrast_to_noise >= 2
         assert scene.radius_px * scene.lobe_ratio[0] >= 8 and scene.radius_px <= 60
         assert 0.5 <= scene.fusion[0] <= scene.fusion[1] <= 1
+
+
+def test_the_bias_of_edges_is_that_of_the_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    import edge_weights
+
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(90, 110, (200, 1)) * np.array([1.0, 20.0, 420.0, 9000.0, 2e5])
+    noise = rng.normal(1, 0.02, (200, 1))
+    found = edge_weights.biases(np.stack([truth, truth * [0.8, 0.76, 0.7, 0.65, 0.6], truth * noise], axis=1))
+    without, with_it = found["mean diameter"]
+    assert without[0] == pytest.approx(0.76 / 0.8 - 1)
+    assert with_it == pytest.approx([0, 0, 0], abs=1e-9)
+    without, with_it = found["number per area"]
+    assert without == pytest.approx([-0.2] * 3)
+    assert with_it[1] < noise.mean() - 1 < with_it[2]
+
+
+def test_a_field_has_its_truth_and_what_the_edge_leaves_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    import edge_weights
+
+    for sums in edge_weights.field(7).values():
+        number = sums[:, 0]
+        assert number[1] < number[0]
+        assert number[1] < number[2]
+        assert number[0] == int(number[0])

@@ -162,7 +162,7 @@ def test_ctrl_c_keeps_what_is_done(run: Program) -> None:
     assert answer.code == 130
     assert "1 of 3" in answer.err
     assert [row["file"] for row in summary()] == ["a.tif"]
-    assert sorted(p.name for p in Path("out").iterdir()) == ["a", "summary.csv"]
+    assert sorted(p.name for p in Path("out").iterdir()) == ["a", "statistics.csv", "summary.csv"]
 
 
 def test_a_model_that_cannot_be_used_ends_the_run_in_one_sentence(
@@ -195,6 +195,7 @@ def test_an_output_folder_that_cannot_be_written_to_is_one_sentence(run: Program
         ["--preset", "best"], ["--device", "tpu"], ["--threads", "0"], ["--settings", "missing.toml"],
         ["--min-diameter", "-3"], ["--min-diameter", "9", "--max-diameter", "8"], ["--trim-area-last", "0.7"],
         ["--roi", "1", "2", "3"], ["--roi", "9", "0", "5", "10"], ["--no-such-flag"], ["--formats", "csv,docx"],
+        ["--edge-weighting", "all"],
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_a_usage_error(run: Program, arguments: list[str]) -> None:
@@ -220,6 +221,27 @@ def test_options_go_over_the_settings_file_and_the_file_over_the_preset(tmp_path
     file.write_text("points = 20\n", "utf-8")
     with pytest.raises(SettingsError, match="Unknown setting 'points'"):
         settings_of("default", file, {})
+
+
+def test_the_statistics_of_all_images_have_those_that_were_skipped_too(run: Program) -> None:
+    names = [str(image(f"{name}.tif", name.encode())) for name in "abc"]
+    pixel_size = ("--pixel-size", "4.466±0.05", "--out", "out")
+    run("analyze", *names, *pixel_size)
+    first = list(csv.DictReader(Path("out/statistics.csv").read_text("utf-8").splitlines()))
+    assert "3 skipped" in run("analyze", *names, *pixel_size).out
+    again = list(csv.DictReader(Path("out/statistics.csv").read_text("utf-8").splitlines()))
+    assert [row["n"] for row in first] == [row["n"] for row in again]
+    for one, other in zip(first, again, strict=True):
+        for name in ("mean", "mean_low", "mean_combined_high", "scale_relative"):
+            assert float(one[name] or 0) == pytest.approx(float(other[name] or 0), rel=1e-5, abs=1e-9)
+    assert {row["images"] for row in first} == {"3"}
+    one = list(csv.DictReader(Path("out/a/statistics.csv").read_text("utf-8").splitlines()))
+    assert [3 * int(row["n"]) for row in one] == [int(row["n"]) for row in first]
+
+
+def test_without_a_result_there_are_no_statistics(run: Program) -> None:
+    assert run("analyze", "missing.tif", "--out", "out").code == 1
+    assert sorted(p.name for p in Path("out").iterdir()) == ["summary.csv"]
 
 
 def test_filters_leave_lobes_in_the_table_and_are_recorded(run: Program) -> None:

@@ -114,9 +114,9 @@ def test_a_region_counts_centroids_and_cuts_no_particle() -> None:
 @given(st.integers(1, 59), st.integers(1, 259))
 def test_regions_that_tile_the_image_count_every_lobe_once(cut_row: int, cut_col: int) -> None:
     tiles = [(r0, c0, r1, c1) for r0, r1 in ((0, cut_row), (cut_row, 60)) for c0, c1 in ((0, cut_col), (cut_col, 260))]
-    counted = np.zeros(8)
+    counted, frame = np.zeros(8), EIGHT.micrograph.area
     for tile in tiles:
-        lobes, sets, _ = filters.after_grouping(EIGHT.lobes, EIGHT.sets, np.full(8, ""), Settings(roi=tile))
+        lobes, sets, _ = filters.after_grouping(EIGHT.lobes, EIGHT.sets, frame, np.full(8, ""), Settings(roi=tile))
         assert (lobes["excluded_by"] == sets["excluded_by"]).all()
         counted += lobes["excluded_by"] == ""
     assert (counted == 1).all()

@@ -22,6 +22,7 @@ from samcolloid_edge.engine.overlay import draw
 from samcolloid_edge.engine.pixel_size import PixelSize
 from samcolloid_edge.engine.report_formats import FORMATS, chosen, files_of
 from samcolloid_edge.engine.settings import Settings
+from samcolloid_edge.engine.statistics import COLUMNS
 from samcolloid_edge.engine.types import Result
 from samcolloid_edge.models.errors import OutputError, SettingsError
 from skimage.measure import regionprops_table
@@ -125,20 +126,44 @@ def test_the_record_says_which_values_a_deeper_image_was_mapped_between() -> Non
 
 def test_the_summary_counts_all_but_averages_what_the_border_does_not_cut() -> None:
     lobes = [(30, 30, 10, 0), (30, 80, 12, 1), (0, 60, 11, 2), (80, 30, 12, 3), (80, 50, 9, 3)]
-    values = report.summary(result_of(*discs((120, 110), lobes), pixel_size=2.0))
+    result = result_of(*discs((120, 110), lobes), pixel_size=2.0)
+    values = report.record(result)["summary"]
     assert (values["lobes"], values["sets"], values["spheres"], values["dumbbells"]) == (5, 4, 3, 1)
-    diameters = [2 * np.sqrt(n / np.pi) for n in (317, 441)]
-    assert values["diameter_sphere_mean"] == pytest.approx(np.mean(diameters))
-    assert values["diameter_sphere_sd"] == pytest.approx(np.std(diameters, ddof=1))
-    assert values["diameter_sphere_mean_nm"] == pytest.approx(2 * np.mean(diameters))
+    assert values["lobes_excluded"] == 0
+    diameters, weights = 2 * np.sqrt(np.array([317, 441]) / np.pi), result.sets["edge_weight"][:2]
+    assert weights[1] > weights[0] > 1
+    mean = np.average(diameters, weights=weights)
+    variance = np.average((diameters - mean) ** 2, weights=weights) / (1 - (weights**2).sum() / weights.sum() ** 2)
+    assert values["diameter_sphere_mean"] == pytest.approx(mean)
+    assert values["diameter_sphere_sd"] == pytest.approx(np.sqrt(variance))
+    assert values["diameter_sphere_mean_nm"] == pytest.approx(2 * mean)
     assert values["diameter_large_sd"] is None
     assert values["diameter_a_mean"] is None
     assert values["distance_mean_nm"] > 30
 
 
+def test_the_summary_tells_how_many_lobes_filters_left_out() -> None:
+    result = small_result(settings=Settings(min_diameter=41.0))
+    values = report.record(result)["summary"]
+    assert (values["lobes"], values["lobes_excluded"], values["dumbbells"], values["spheres"]) == (3, 2, 1, 1)
+    assert "3 lobes (2 left out), 2 sets" in report.one_line(report.record(result))
+
+
+def test_statistics_stand_in_the_record_and_in_a_file_of_their_own(tmp_path: Path) -> None:
+    save(small_result(), tmp_path)
+    rows = json.loads((tmp_path / "result.json").read_text("utf-8"))["statistics"]["rows"]
+    frame = pd.read_csv(tmp_path / "statistics.csv")
+    assert list(frame.columns) == list(COLUMNS)
+    assert len(rows) == len(frame)
+    for row, (_, line) in zip(rows, frame.iterrows(), strict=True):
+        assert (row["quantity"], row["n"]) == (line["quantity"], line["n"])
+        assert row["mean"] == pytest.approx(line["mean"])
+        assert ("sd" in row) == (not np.isnan(line["sd"]))
+
+
 def test_without_a_pixel_size_there_are_no_nanometres() -> None:
     result = small_result(pixel_size=None)
-    values = report.summary(result)
+    values = report.record(result)["summary"]
     assert values["diameter_mean"] > 0
     assert values["diameter_mean_nm"] is None
     assert "no pixel size" in report.one_line(report.record(result))
