@@ -12,6 +12,7 @@ import typer
 from ..engine.settings import (
     PRESETS,
     Brightness,
+    Columns,
     EdgeWeighting,
     Grouping,
     Method,
@@ -217,6 +218,13 @@ def analyze(
         EdgeWeighting | None,
         typer.Option(
             help="How statistics make up for particles that the edge hides.", show_default=_DEFAULT.edge_weighting
+        ),
+    ] = None,
+    columns: Annotated[
+        Columns | None,
+        typer.Option(
+            help="Columns of lobes.csv: standard, or with scikit-image's or ImageJ's besides.",
+            show_default=_DEFAULT.columns,
         ),
     ] = None,
     model: Annotated[

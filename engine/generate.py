@@ -198,7 +198,7 @@ class Crop:
     def found(self) -> Found:
         """The masks that live in this crop, and their particles."""
         uncut = self.good[~select.cut_by_tile(self.good.boxes - _INCLUSIVE, self.frame.area, self.area)]
-        lobes = upsample.patches(uncut[self._best(uncut)], self.frame, self.stride)
+        lobes = upsample.patches(uncut[self._best(uncut)], self.frame, self.stride, upsample.RIM)
         return Found(lobes, *self._particles_of(lobes), len(self.asked))
 
     def _best(self, clips: Clips) -> I64:
@@ -209,7 +209,8 @@ class Crop:
         if not channels(self.session, Role.PARTICLE):
             return Patches.empty(), np.zeros(0, np.int64)
         lobe_at = {tuple(p): i for i, p in enumerate(self.frame.to_model(lobes.points).tolist())}
-        expected = PARTICLE_SIZE * (lobes.boxes[:, 2:] - lobes.boxes[:, :2]).max(1).astype(np.float32)
+        tight = lobes.tight
+        expected = PARTICLE_SIZE * (tight[:, 2:] - tight[:, :2]).max(1).astype(np.float32)
         parts, owners = [], [np.zeros(0, np.int64)]
         for candidates in decode(self.session, self.embedding, lobes.points, Role.PARTICLE, PARTICLE_IOU, 1.0,
                                  expected):  # fmt: skip
@@ -232,7 +233,7 @@ def _merged(found: list[Found], crops: list[Area], settings: Settings) -> Found:
         sum(f.prompts for f in found),
     )
     smallness = np.repeat([1 / np.float32(crop.shape[0] * crop.shape[1]) for crop in crops], counts)
-    return merged[select.nms(merged.lobes.boxes - _INCLUSIVE, smallness, settings.crop_nms_thresh)]
+    return merged[select.nms(merged.lobes.tight - _INCLUSIVE, smallness, settings.crop_nms_thresh)]
 
 
 def _without_small_regions(found: Found, area: Area, settings: Settings) -> Found:
@@ -241,6 +242,6 @@ def _without_small_regions(found: Found, area: Area, settings: Settings) -> Foun
     if least == 0 or len(found.lobes) == 0:
         return found
     cleaned, changed = masks.remove_small_regions(found.lobes, least, area)
-    kept = select.nms(cleaned.boxes - _INCLUSIVE, (~changed).astype(np.float32),
+    kept = select.nms(cleaned.tight - _INCLUSIVE, (~changed).astype(np.float32),
                       max(settings.box_nms_thresh, settings.crop_nms_thresh))  # fmt: skip
     return replace(found, lobes=cleaned)[kept]

@@ -140,6 +140,18 @@ def interpolate(
 
 
 @njit(cache=True, nogil=True)
+def outside(boxes: Array, inner: Array, offsets: Array, logits: Array) -> None:
+    """Logits of patches in ``boxes`` (N, 4): at most 0, in place, where they lie outside the boxes ``inner`` (N, 4)."""
+    for i in range(boxes.shape[0]):
+        position = offsets[i]
+        for y in range(boxes[i, 1], boxes[i, 3]):
+            for x in range(boxes[i, 0], boxes[i, 2]):
+                if y < inner[i, 1] or y >= inner[i, 3] or x < inner[i, 0] or x >= inner[i, 2]:
+                    logits[position] = min(logits[position], np.float32(0))
+                position += 1
+
+
+@njit(cache=True, nogil=True)
 def holders(
     points: Array, flat: Array, offsets: Array, origin: Array, size: Array, boxes: Array,
     x_cells: Array, x_weights: Array, y_cells: Array, y_weights: Array,

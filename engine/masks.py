@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from . import kernels
 from .ragged import Patches
 from .types import F32, I32, I64, Area, Bool, Candidates, Masks
+from .upsample import RIM
 
 FAINT: Final = 1e-3
 """Logit of a filled hole, and its negative that of a removed island: nearly every other claim is stronger."""
@@ -54,7 +55,7 @@ def cut_by_window(candidates: Candidates, cells: tuple[int, int]) -> Bool:
 
 
 def remove_small_regions(patches: Patches, min_area: int, area: Area) -> tuple[Patches, Bool]:
-    """Holes, then islands, of fewer than ``min_area`` px² are filled or removed; boxes are tight again.
+    """Holes, then islands, of fewer than ``min_area`` px² are filled or removed; boxes fit again.
 
     SAM's ``remove_small_regions`` in its ``postprocess_small_regions``: 8-connected, also for holes; a hole may be
     closed by the edge of the analysed ``area``; of small islands alone the largest stays. Returns the patches, and (N,)
@@ -90,8 +91,10 @@ def remove_small_regions(patches: Patches, min_area: int, area: Area) -> tuple[P
                 framed[small[regions]] = 0
                 patch[(middle == 0) & (patch > 0)] = -FAINT
                 changed[i] = True
-    tight = kernels.tight_boxes(_plain(patches.boxes, np.int32), _plain(patches.offsets, np.int64), logits)
-    return _cut(replace(patches, logits=logits), np.arange(len(patches), dtype=np.int64), tight), changed
+    cleaned = replace(patches, logits=logits)
+    low, high = patches.boxes[:, [0, 1, 0, 1]], patches.boxes[:, [2, 3, 2, 3]]
+    fit = np.clip(cleaned.tight + np.array([-RIM, -RIM, RIM, RIM], np.int32), low, high)
+    return _cut(cleaned, np.arange(len(patches), dtype=np.int64), fit), changed
 
 
 def resolve(patches: Patches, order: NDArray[Any], shape: tuple[int, int], max_overlap: float) -> Resolved:

@@ -6,24 +6,28 @@ Moments and hulls are sums of integers, so a column is the same wherever in the 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import kernels_measure
-from .columns import LOBE_COLUMNS, SET_MEMBERSHIP, build_table
+from . import imagej, kernels_measure, kernels_measure_grey, kernels_polygon, moments
+from .columns import FAR, NEAR, SET_MEMBERSHIP, build_table, lobe_columns
 from .feret import hull_measures
+from .lobes import Lobes, Values, ratio
+from .outline import Outlines
+from .settings import Columns
 from .types import F32, I32, I64, Micrograph, Table
 
 F64 = NDArray[np.float64]
 
-def measure(labels: I32, micrograph: Micrograph, iou: F32, stability: F32) -> Table:
-    """The lobe table without its set columns: one row a label, columns as ``LOBE_COLUMNS`` declares them.
+def measure(labels: I32, micrograph: Micrograph, iou: F32, stability: F32, outlines: Outlines | None = None,
+            columns: Columns = "standard") -> Table:
+    """The lobe table without its set columns: one row a label, the columns that ``columns`` names.
 
     Parameters: ``labels`` (H, W) int32, 0 is background and every label 1..N has pixels; ``micrograph`` of
-    the same shape, whose own values give ``intensity_mean``, whose area gives ``touches_edge`` and whose
-    pixel size gives the columns in nm; ``iou`` and ``stability`` (N,) float32, of label i + 1.
+    the same shape, whose own values give the intensities, whose area gives ``touches_edge`` and whose
+    pixel size gives the columns in nm; ``iou`` and ``stability`` (N,) float32, of label i + 1; ``outlines`` of the N
+    labels for the columns ``_subpixel``, those of the pixels where they are left out.
 
     Every pixel column is scikit-image's regionprops on the same label image. Where scikit-image's rounding
     leaves a direction to chance (equal second moments), ``orientation`` follows its rule for exact equality.
@@ -34,26 +38,37 @@ def measure(labels: I32, micrograph: Micrograph, iou: F32, stability: F32) -> Ta
     if labels.shape != micrograph.pixels.shape or len(stability) != n:
         raise ValueError(f"measure: labels {labels.shape}, pixels {micrograph.pixels.shape}, "
                          f"{n} iou and {len(stability)} stability do not belong together")
+    if outlines is not None and len(outlines) != n:
+        raise ValueError(f"measure: {len(outlines)} outlines for {n} lobes")
     if labels.size and not 0 <= labels.min() <= labels.max() <= n:
         raise ValueError(f"measure: labels run from {labels.min()} to {labels.max()} for {n} lobes")
-    labels = np.ascontiguousarray(labels, np.int32)
-    sums, boxes = kernels_measure.label_sums(labels, n)
-    area = sums[:, 0]
-    if not area.all():
-        raise ValueError(f"measure: label {int(np.argmin(area)) + 1} of {n} has no pixels")
-    row0, col0, row1, col1 = np.ascontiguousarray(boxes.T)
+    lobes = Lobes.of(np.require(labels, np.int32, ["C", "W"]), micrograph, n)
+    wanted = [column for column in lobe_columns(columns) if column not in SET_MEMBERSHIP]
+    values = {"label": np.arange(1, n + 1), "predicted_iou": iou, "stability_score": stability}
+    values |= _pixel_columns(lobes) | _grey_columns(lobes)
+    values |= _outline_columns(lobes, outlines or lobes.outlines)
+    groups = {column.group for column in wanted}
+    if "skimage" in groups:
+        values |= moments.columns(lobes)
+    if "imagej" in groups:
+        values |= imagej.columns(lobes)
+    return build_table(wanted, values, micrograph.pixel_size)
+
+
+def _pixel_columns(lobes: Lobes) -> Values:
+    """What pixels alone say."""
+    area, (row0, col0, row1, col1) = lobes.area, lobes.boxes.T
     offsets = np.concatenate(([0], np.cumsum(row1 - row0, dtype=np.int64)))
-    steps, extents = kernels_measure.outline_sums(labels, row0, offsets, n)
+    steps, extents = kernels_measure.outline_sums(lobes.labels, np.ascontiguousarray(row0), offsets, len(area))
     area_convex, feret_diameter_max = hull_measures(extents, offsets)
     perimeter = steps @ np.array([1, math.sqrt(2), (1 + math.sqrt(2)) / 2])
-    major, minor, orientation, eccentricity = _ellipse(sums)
-    edge = micrograph.area
-    values = {
-        "label": np.arange(1, n + 1),
+    major, minor, orientation, eccentricity = _ellipse(lobes.sums)
+    edge = lobes.micrograph.area
+    return {
         "area": area,
         "equivalent_diameter_area": np.sqrt(4 * area / math.pi),
-        "centroid-0": sums[:, 1] / area,
-        "centroid-1": sums[:, 2] / area,
+        "centroid-0": lobes.centroids[:, 0],
+        "centroid-1": lobes.centroids[:, 1],
         "bbox-0": row0, "bbox-1": col0, "bbox-2": row1, "bbox-3": col1,
         "perimeter": perimeter,
         "axis_major_length": major,
@@ -63,14 +78,71 @@ def measure(labels: I32, micrograph: Micrograph, iou: F32, stability: F32) -> Ta
         "solidity": area / area_convex,
         "area_convex": area_convex,
         "feret_diameter_max": feret_diameter_max,
-        "circularity": _ratio(4 * math.pi * area, perimeter**2),
-        "aspect_ratio": _ratio(major, minor),
-        "intensity_mean": _intensity_sums(labels, micrograph.pixels, n) / area,
-        "predicted_iou": iou,
-        "stability_score": stability,
+        "circularity": ratio(4 * math.pi * area, perimeter**2),
+        "aspect_ratio": ratio(major, minor),
+        "roundness": ratio(4 * area, math.pi * major**2),
         "touches_edge": (row0 <= edge.row0) | (col0 <= edge.col0) | (row1 >= edge.row1) | (col1 >= edge.col1),
     }
-    return build_table((c for c in LOBE_COLUMNS if c not in SET_MEMBERSHIP), values, micrograph.pixel_size)
+
+
+def _grey_columns(lobes: Lobes) -> Values:
+    """What the file's own values say of the lobes and of the background near them."""
+    mean, least, greatest, variance = lobes.grey.T[:4]
+    edge = lobes.micrograph.area
+    around = kernels_measure_grey.surroundings(
+        lobes.labels, lobes.pixels, lobes.boxes, np.array([edge.row0, edge.col0, edge.row1, edge.col1]), NEAR, FAR)
+    return {
+        "intensity_mean": mean,
+        "intensity_std": np.sqrt(variance),
+        "intensity_min": least,
+        "intensity_max": greatest,
+        "background_mean": around[:, 0],
+        "background_std": around[:, 1],
+        "contrast": mean - around[:, 0],
+    }
+
+
+def _outline_columns(lobes: Lobes, outlines: Outlines) -> Values:
+    """What the polygons round the lobes say: those of the pixels, and the sub-pixel ones."""
+    pixel, fine = lobes.outlines, outlines
+    length = kernels_polygon.sums(pixel.points, pixel.offsets)[:, 1]
+    hull = kernels_polygon.calipers(pixel.points, pixel.offsets)
+    area, fine_length, x, y = kernels_polygon.sums(fine.points, fine.offsets).T
+    fine_hull = kernels_polygon.calipers(fine.points, fine.offsets)
+    diameter = 2 * kernels_polygon.circles(fine.points, fine.offsets, fine.free)[:, 2]
+    neighbours, contact = _contacts(lobes)
+    return {
+        "perimeter_contour": length,
+        "convexity": ratio(hull[:, 1], length),
+        "feret_diameter_min": hull[:, 7],
+        "feret_angle_min": np.arctan(ratio(hull[:, 8], hull[:, 9], math.inf)),
+        "neighbours": neighbours,
+        "contact_length": contact,
+        "area_subpixel": area,
+        "equivalent_diameter_area_subpixel": np.sqrt(4 * area / math.pi),
+        "centroid-0_subpixel": y - 0.5,
+        "centroid-1_subpixel": x - 0.5,
+        "perimeter_subpixel": fine_length,
+        "circularity_subpixel": ratio(4 * math.pi * area, fine_length**2),
+        "feret_diameter_max_subpixel": fine_hull[:, 2],
+        "feret_diameter_min_subpixel": fine_hull[:, 7],
+        "circle_diameter": diameter,
+        "visible_fraction": 4 * area / (math.pi * diameter**2),
+    }
+
+
+def _contacts(lobes: Lobes) -> tuple[I64, F64]:
+    """(N,) number of touching lobes, and (N,) length of the outline of the pixels that they touch, px."""
+    outlines, n = lobes.outlines, len(lobes.area)
+    owner = np.repeat(np.arange(n), np.diff(outlines.offsets))
+    beyond, after = lobes.beyond, outlines.next
+    touching = beyond > 0
+    pairs = np.unique(owner[touching] * (n + 1) + beyond[touching])
+    sides = np.hypot(*(outlines.points[after] - outlines.points).T)
+    # From the middle of one pixel edge to the middle of the next: half of it belongs to either.
+    weights = sides * (touching.astype(float) + touching[after]) / 2
+    length: F64 = np.bincount(owner, weights, minlength=n).astype(np.float64)
+    return np.bincount(pairs // (n + 1), minlength=n).astype(np.int64), length
 
 
 def _ellipse(sums: I64) -> tuple[F64, F64, F64, F64]:
@@ -98,19 +170,3 @@ def _central(second: I64, first: I64, other: I64, area: I64) -> F64:
     """second − first · other / area, split into whole and fraction so that a zero is exactly zero."""
     whole, rest = np.divmod(first * other, area)
     return (second - whole) - rest / area
-
-
-def _ratio(numerator: F64, denominator: F64) -> F64:
-    ratio = np.full(len(numerator), np.nan)
-    np.divide(numerator, denominator, out=ratio, where=denominator > 0)
-    return ratio
-
-
-def _intensity_sums(labels: I32, pixels: NDArray[Any], n: int) -> F64:
-    """(n,) sum of the pixel values of each label; in bands of rows, so that no float copy of all is made."""
-    total = np.zeros(n + 1)
-    band = max(1, 2**20 // max(1, labels.shape[1]))
-    for row in range(0, len(labels), band):
-        part = slice(row, row + band)
-        total += np.bincount(labels[part].ravel(), weights=pixels[part].ravel(), minlength=n + 1)
-    return total[1:]

@@ -11,9 +11,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from . import kernels, masks, votes
+from . import kernels, masks, outline, votes
 from .generate import Found
+from .outline import Outlines
 from .preprocess import Tile
+from .ragged import Patches
 from .types import F32, I32, I64, Area, Bool
 from .votes import F64, Votes
 
@@ -34,6 +36,8 @@ class Whole(NamedTuple):
     """Of the model's particle masks."""
     cut: int
     """Pixels that went to the background, as they no longer hung together with the rest of their lobe."""
+    outlines: Outlines
+    """Of the N lobes, from their logits."""
 
 
 def disjoint(found: Found, tile: Area, max_overlap: float) -> tuple[I32, Found, int]:
@@ -57,6 +61,7 @@ class Mosaic:
         self.max_overlap = max_overlap
         self.cut = 0
         self._scores: list[tuple[F32, F32]] = []
+        self._outlines: list[Outlines] = []
         self._n = 0
         self._votes: list[tuple[I64, F64]] = []
         """Of each pair with votes the pixel of one lobe and of the other, flat in the image; and the amount."""
@@ -77,12 +82,12 @@ class Mosaic:
         # A particle mask votes in the tile whose core has its lobe: there it is whole.
         cast = votes.count(labels, kept.particles[ours[kept.lobe_of_particle]])
         self._votes.append((middle[cast.pairs], cast.amount))
-        self._place(area, labels, ours, kept.lobes.iou, kept.lobes.stability)
+        self._place(area, labels, ours, kept.lobes)
 
-    def _place(self, area: Area, labels: I32, ours: Bool, iou: F32, stability: F32) -> None:
+    def _place(self, area: Area, labels: I32, ours: Bool, lobes: Patches) -> None:
         """Give the free pixels of a tile to its lobes that are ours."""
         whole = self.labels[area.slices]
-        n = len(iou)
+        n = len(lobes)
         free = np.where(whole == 0, labels, 0)
         before, after = (np.bincount(part.ravel(), minlength=n + 1)[1:] for part in (labels, free))
         placed = ours & (before - after <= self.max_overlap * before)
@@ -94,7 +99,8 @@ class Mosaic:
         number[1 + present] = self._n + 1 + np.arange(len(present), dtype=np.int32)
         whole += number[parts]
         self._n += len(present)
-        self._scores.append((iou[present], stability[present]))
+        self._scores.append((lobes.iou[present], lobes.stability[present]))
+        self._outlines.append(outline.of_patches(parts, labels, lobes, (area.col0, area.row0)))
 
     def finish(self) -> Whole:
         """What all tiles gave together."""
@@ -102,4 +108,4 @@ class Mosaic:
         iou, stability = (np.concatenate([none, *(s[k] for s in self._scores)]) for k in (0, 1))
         pairs = [self.labels.ravel()[pixels].astype(np.int64) - 1 for pixels, _ in self._votes]
         cast = Votes.summed(self._n, pairs, [amount for _, amount in self._votes])
-        return Whole(self.labels, iou, stability, cast, self.cut)
+        return Whole(self.labels, iou, stability, cast, self.cut, Outlines.concatenate(self._outlines))

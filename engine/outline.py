@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import kernels_outline as kernels
+from . import kernels_polygon
+
+if TYPE_CHECKING:
+    from .ragged import Patches
 
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +33,11 @@ class Outlines:
     """(V, 2) (x, y), edge coordinates of the file, px: the first pixel's centre is (0.5, 0.5)."""
     offsets: I64
     """(N + 1,)."""
+    free: Bool
+    """(V,) whether the lobe ends there by itself, not at another lobe or at the border of what is analysed."""
 
     def __post_init__(self) -> None:
-        if self.points.shape != (self.offsets[-1], 2) or self.offsets[0] != 0:
+        if not self.points.shape == (self.offsets[-1], 2) == (len(self.free), 2) or self.offsets[0] != 0:
             raise ValueError(f"Outlines: points {self.points.shape} do not belong to {self.offsets[-1]} places")
 
     def __len__(self) -> int:
@@ -40,11 +47,22 @@ class Outlines:
         """(K, 2) points (x, y) of outline ``i``, edge coordinates, px."""
         return self.points[self.offsets[i] : self.offsets[i + 1]]
 
+    @property
+    def next(self) -> I64:
+        """(V,) index of the point that follows each, round its polygon."""
+        after = np.arange(1, len(self.points) + 1)
+        after[self.offsets[1:] - 1] = self.offsets[:-1]
+        return after
+
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
         """All outlines in one record, in order; no parts give an empty record."""
         sizes = np.concatenate([np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)])
-        return cls(np.concatenate([np.empty((0, 2)), *(part.points for part in parts)]), np.cumsum(sizes))
+        return cls(
+            np.concatenate([np.empty((0, 2)), *(part.points for part in parts)]),
+            np.cumsum(sizes),
+            np.concatenate([np.empty(0, np.bool_), *(part.free for part in parts)]),
+        )
 
 
 _NOTHING: Final = (np.empty((0, 4), np.int32), np.zeros(1, np.int64), np.empty(0, np.float32))
@@ -57,5 +75,54 @@ def of_labels(labels: NDArray[Any]) -> Outlines:
     Labels 1 … N without a gap, each one 8-connected part (of several the one that holds its first pixel is outlined).
     """
     plain = np.require(labels, np.int32, ["C", "W"])
-    n = int(plain.max(initial=0))
-    return Outlines(*kernels.trace(plain, plain, n, *_NOTHING))
+    return of_pixels(plain, int(plain.max(initial=0)))[0]
+
+
+def of_pixels(labels: I32, n: int) -> tuple[Outlines, I32]:
+    """The same of n labels, of which some may lack pixels; and (V,) int32 the label beyond each point.
+
+    0 is background, −1 beyond the image.
+    """
+    points, ends, free, beyond = kernels.trace(labels, labels, n, *_NOTHING)
+    return Outlines(points, ends, free), beyond
+
+
+def of_patches(labels: I32, resolved: I32, patches: Patches, corner: tuple[int, int]) -> Outlines:
+    """Outlines of those labels that have pixels, where the logits are zero or those of a neighbour are as high.
+
+    Parameters: ``labels`` (h, w) int32, the pixels each patch got in the end, patch i as label i + 1; ``resolved``
+    (h, w) int32, which patch is strongest in a pixel (see ``masks.resolve``); ``patches`` with a rim (see
+    ``upsample.RIM``), px of the tile; ``corner`` (x, y) of the tile, px of the file.
+
+    Between the centres of two pixels logits are taken to run straight, so a point is exact to the curvature of the
+    logits over one pixel; where they do not decide (a pixel that another tile holds) it lies in the middle.
+    """
+    points, ends, free, _ = kernels.trace(
+        labels, resolved, len(patches), np.require(patches.boxes, np.int32, ["C", "W"]),
+        np.require(patches.offsets, np.int64, ["C", "W"]), np.require(patches.logits, np.float32, ["C", "W"]),
+    )  # fmt: skip
+    sizes = np.diff(ends)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[sizes > 0])])
+    return Outlines(points + np.array(corner, np.float64), offsets, free)
+
+
+def calibrated(outlines: Outlines, calibration: Mapping[str, Any], zoom: float) -> Outlines:
+    """Outlines moved outwards by what a model's card says, where they are free; the same where it says nothing.
+
+    Parameters: ``calibration`` with ``radius`` (K,), rising, and ``offset`` (K,), both in model px, straight lines
+    between them over the logarithm of the radius and the ends going on; ``zoom`` model px per px of the file. The
+    radius of a lobe is that of the circle of its area; its points move along the normal of the line through their
+    neighbours' neighbours.
+    """
+    if not calibration or len(outlines) == 0:
+        return outlines
+    area = kernels_polygon.sums(outlines.points, outlines.offsets)[:, 0]
+    radius = np.sqrt(np.maximum(area, 1e-9) / np.pi) * zoom
+    offset = np.interp(np.log(radius), np.log(calibration["radius"]), calibration["offset"]) / zoom
+    after = outlines.next
+    before = np.empty_like(after)
+    before[after] = np.arange(len(after))
+    x, y = (outlines.points[after[after]] - outlines.points[before[before]]).T
+    normal = np.stack([y, -x], 1) / np.maximum(np.hypot(x, y), 1e-9)[:, None]
+    move = np.repeat(offset, np.diff(outlines.offsets)) * outlines.free
+    return replace(outlines, points=outlines.points + move[:, None] * normal)

@@ -129,9 +129,12 @@ class Segmenter:
             whole = found.whole
         with log.step("masks", 0.85):
             lobe_masks = masks.from_labels(whole.labels, whole.iou, whole.stability)
-            outlines = outline.of_labels(whole.labels)
+            outlines = whole.outlines
+            if session is not None:
+                outlines = outline.calibrated(outlines, session.card.outline, found.zoom)
         with log.step("measure", 0.9):
-            lobes = measure.measure(whole.labels, micrograph, lobe_masks.iou, lobe_masks.stability)
+            lobes = measure.measure(whole.labels, micrograph, lobe_masks.iou, lobe_masks.stability,
+                                    outlines, settings.columns)
         with log.step("filter", 0.94):
             excluded, applied = filters.before_grouping(lobes, lobe_masks, micrograph, settings)
         with log.step("group", 0.95):
@@ -204,7 +207,7 @@ def _of_watershed(grey: preprocess.Grey, micrograph: Micrograph, settings: Setti
     log.count(watershed_threshold=parted.threshold, particles_are_bright=int(parted.bright))
     unscored = np.full(len(parted.sets), np.nan, np.float32)
     no_votes = votes.Votes(len(unscored), np.empty((0, 2), np.int64), np.empty(0))
-    whole = Whole(parted.labels, unscored, unscored, no_votes, 0)
+    whole = Whole(parted.labels, unscored, unscored, no_votes, 0, outline.of_labels(parted.labels))
     return _Found(whole, parted.sets)
 
 
@@ -230,7 +233,10 @@ def _remarks(
     if micrograph.pixel_size is None:
         yield "The pixel size is unknown, so all lengths are in px; give it with --pixel-size (nm per px)."
     if card is None:
+        yield "No model took part: the columns _subpixel are of outlines along the pixels."
         return
+    if not card.outline:
+        yield "The model's outlines are not calibrated; columns _subpixel are of its logits' zero line as it is."
     if zoom != preprocess.usual_zoom(micrograph.area, card):
         yield f"The model saw the micrograph at {zoom:.3g} times its size, where it resolves these lobes best."
     if settings.min_radius is not None and settings.min_radius * zoom < card.smallest_radius:

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from . import kernels
 from .types import F32, I32, I64, U8
 
 
@@ -96,11 +97,20 @@ class Clips(_Ragged):
 class Patches(_Ragged):
     """Masks at the pixels of the file inside their own boxes; N ragged patches in one flat array, image px.
 
-    ``points (N, 2)`` float32, the prompt, (x, y), image px; ``boxes (N, 4)`` int32, x0, y0, x1, y1, half-open, the
-    tight box of logit > 0; ``offsets (N + 1,)`` int64 and ``logits`` float32: patch i is ``logits[offsets[i]:offsets[i
-    + 1]]``, row-major in its box, > 0 is inside; ``iou (N,)`` predicted IoU, 0–1; ``stability (N,)`` score, 0–1, of the
-    mask at logit ± offset; ``role (N,)`` see Role.
+    ``points (N, 2)`` float32, the prompt, (x, y), image px; ``boxes (N, 4)`` int32, x0, y0, x1, y1, half-open, that
+    hold every logit > 0, and of lobes a rim of outside besides, where the frame goes on: it tells where between two
+    pixels the outline runs; ``offsets (N + 1,)`` int64 and ``logits`` float32: patch i is ``logits[offsets[i]:
+    offsets[i + 1]]``, row-major in its box, > 0 is inside; ``iou (N,)`` predicted IoU, 0–1; ``stability (N,)`` score,
+    0–1, of the mask at logit ± offset; ``role (N,)`` see Role.
     """
+
+    @property
+    def tight(self) -> I32:
+        """(N, 4) int32: the smallest boxes that hold every logit > 0, zeros where there is none."""
+        arrays = (np.require(a, d, ["C", "W"]) for a, d in
+                  ((self.boxes, np.int32), (self.offsets, np.int64), (self.logits, np.float32)))  # fmt: skip
+        tight: I32 = kernels.tight_boxes(*arrays)
+        return tight
 
     def patch(self, i: int) -> F32:
         """(height, width) float32 logits of patch ``i`` inside its box."""

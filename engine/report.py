@@ -190,7 +190,9 @@ def record(result: Result) -> dict[str, Any]:
         "method": result.settings.method,
         "settings": result.settings.to_dict(),
         "filters": [asdict(applied) for applied in result.filters],
-        "model": {"name": model.name, "digest": model.digest, "files": model.files} if model else None,
+        "model": None if model is None else {
+            "name": model.name, "digest": model.digest, "files": model.files, "outline": model.outline,
+        },
         "providers": result.providers,
         "versions": versions(),
         "counts": result.counts,

@@ -17,6 +17,7 @@ Particle = Literal["auto", "sphere", "dumbbell", "trimer", "chain"]
 Grouping = Literal["evidence", "published"]
 Schedule = Literal["adaptive", "exact"]
 EdgeWeighting = Literal["miles-lantuejoul", "none"]
+Columns = Literal["standard", "skimage", "imagej", "all"]
 Method = Literal["sam", "watershed"]
 Brightness = Literal["auto", "bright", "dark"]
 
@@ -24,6 +25,7 @@ PARTICLES: Final = ("auto", "sphere", "dumbbell", "trimer", "chain")
 GROUPINGS: Final = ("evidence", "published")
 SCHEDULES: Final = ("adaptive", "exact")
 EDGE_WEIGHTINGS: Final = ("miles-lantuejoul", "none")
+COLUMNS: Final = ("standard", "skimage", "imagej", "all")
 METHODS: Final = ("sam", "watershed")
 BRIGHTNESSES: Final = ("auto", "bright", "dark")
 LOBES_OF: Final = {"auto": 0, "sphere": 1, "dumbbell": 2, "trimer": 3, "chain": 0}
@@ -109,6 +111,9 @@ class Settings:
     scale_bar: float | None = None
     """What is written at the burnt-in scale bar, nm: its length in px checks the pixel size, or gives it."""
 
+    columns: Columns = "standard"
+    """Which columns lobes get: the standard ones, and those of scikit-image, of ImageJ or of both besides."""
+
     def __post_init__(self) -> None:
         for name in ("pred_iou_thresh", "stability_score_thresh", "box_nms_thresh", "crop_nms_thresh", "max_overlap"):
             value = getattr(self, name)
@@ -157,6 +162,8 @@ class Settings:
             raise SettingsError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}.")
         if self.edge_weighting not in EDGE_WEIGHTINGS:
             raise SettingsError(f"edge_weighting must be {' or '.join(EDGE_WEIGHTINGS)}, not {self.edge_weighting!r}.")
+        if self.columns not in COLUMNS:
+            raise SettingsError(f"columns must be one of {', '.join(COLUMNS)}, not {self.columns!r}.")
         if self.grouping not in GROUPINGS:
             raise SettingsError(f"grouping must be one of {', '.join(GROUPINGS)}, not {self.grouping!r}.")
 

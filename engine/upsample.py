@@ -6,6 +6,7 @@ stability are those of the upsampled mask. What is selected by them becomes patc
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ from .types import F32, I32, I64, Area, Candidates, Frame
 
 MARGIN: Final = 2
 """Cells around a clip's mask that its pixels still weigh."""
+RIM: Final = 1
+"""Pixels around a mask's box that tell where between two pixels its outline runs."""
 
 
 def clip(candidates: Candidates, frame: Frame, stride: int, bounds: Area, offset: float) -> tuple[Clips, I64]:
@@ -52,11 +55,19 @@ def clip(candidates: Candidates, frame: Frame, stride: int, bounds: Area, offset
     return clips[kept], kept
 
 
-def patches(clips: Clips, frame: Frame, stride: int) -> Patches:
-    """The masks of clips at the pixels of the file, in their boxes."""
-    offsets, logits = kernels.interpolate(*_arrays(clips, frame, stride))
+def patches(clips: Clips, frame: Frame, stride: int, rim: int = 0) -> Patches:
+    """The masks of clips at the pixels of the file, in their boxes and ``rim`` px around them, within the frame.
+
+    In the rim no logit exceeds 0, also where a mask reads the edge of its window there.
+    """
+    area = frame.area
+    low, high = (np.array(corner * 2, np.int32) for corner in ((area.col0, area.row0), (area.col1, area.row1)))
+    boxes = np.clip(clips.boxes + np.array([-rim, -rim, rim, rim], np.int32), low, high)
+    offsets, logits = kernels.interpolate(*_arrays(replace(clips, boxes=boxes), frame, stride))
+    if rim:
+        kernels.outside(boxes, clips.boxes, offsets, logits)
     return Patches(
-        points=frame.to_image(clips.points), boxes=clips.boxes, offsets=offsets, logits=logits, iou=clips.iou,
+        points=frame.to_image(clips.points), boxes=boxes, offsets=offsets, logits=logits, iou=clips.iou,
         stability=clips.stability, role=clips.role,
     )  # fmt: skip
 

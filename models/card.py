@@ -9,6 +9,7 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal, Self, get_args
 
@@ -65,6 +66,8 @@ class ModelCard:
     """Figures of the model itself, with the command that takes them."""
     checkpoint_sha256: str = ""
     """Of the checkpoint file that was exported; empty where there was none."""
+    outline: Mapping[str, Any] = field(default_factory=dict)
+    """How far its outlines are moved, see ``engine.outline.calibrated``, and how that was found; empty: not at all."""
     export: Mapping[str, Any] = field(default_factory=dict)
     """How it was exported: precision, layers kept in fp32, seconds, peak memory, versions."""
     schema_version: int = SCHEMA_VERSION
@@ -75,10 +78,12 @@ class ModelCard:
 
     @property
     def digest(self) -> str:
-        """First 16 hex digits of the sha256 over the files' own: names the weights in results."""
+        """First 16 hex digits of the sha256 over the files' own, and the outline's calibration; in results."""
         import hashlib
 
         lines = "".join(f"{name} {self.files[name]}\n" for name in sorted(self.files))
+        if self.outline:
+            lines += f"outline {self.outline['radius']} {self.outline['offset']}\n"
         return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
     @classmethod
@@ -127,14 +132,14 @@ def _problems(card: ModelCard) -> list[tuple[str, str]]:
     ]
     found += [
         (name, f"{getattr(card, name)!r} is no mapping")
-        for name in ("files", "parity", "evaluation", "export")
+        for name in ("files", "parity", "evaluation", "outline", "export")
         if not isinstance(getattr(card, name), Mapping)
     ]
     if found:
         return found
     if not names.is_plain(card.name):
         found.append(("name", f"{card.name!r} is not plain ({names.RULE})"))
-    found += _files(card.files)
+    found += _files(card.files) + _outline(card.outline)
     for name, choices in (("resize", get_args(Resize)), ("precision", get_args(Precision))):
         if getattr(card, name) not in choices:
             found.append((name, f"{getattr(card, name)!r} is not one of {', '.join(choices)}"))
@@ -175,6 +180,18 @@ def _files(files: Mapping[str, str]) -> list[tuple[str, str]]:
         for name, value in files.items()
         if not (isinstance(value, str) and _SHA256.fullmatch(value))
     ]
+
+
+def _outline(outline: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if not outline:
+        return []
+    radius, offset = outline.get("radius"), outline.get("offset")
+    if not (isinstance(radius, list) and isinstance(offset, list) and len(radius) == len(offset) > 0):
+        return [("outline", "does not list a radius and an offset each, of one number")]
+    rising = all(_is_length(r) for r in radius) and all(a < b for a, b in pairwise(radius))
+    if not rising or not all(isinstance(o, float) and math.isfinite(o) for o in offset):
+        return [("outline", "has radii that do not rise, or offsets that are no numbers")]
+    return []
 
 
 def _is_count(value: object) -> bool:

@@ -83,7 +83,11 @@ def test_small_regions_are_removed_as_sam_does(seed, min_area):
         got = whole(after, i, (120, 140)) > 0
         assert np.array_equal(got[10:30, 30:54], expected[40:-40, 40:-40])
         # The padded mask begins 10 px right of and 30 px below where it would in the image.
-        assert np.array_equal(after.boxes[i], reference.tight_box(expected) - np.array([10, 30, 10, 30]))
+        tight = reference.tight_box(expected) - np.array([10, 30, 10, 30])
+        assert np.array_equal(after.tight[i], tight)
+        # A rim stays, where there was one.
+        rim = tight + np.array([-1, -1, 1, 1])
+        assert np.array_equal(after.boxes[i], np.clip(rim, [30, 10, 30, 10], [54, 30, 54, 30]))
         same = inside[i] & expected[40:-40, 40:-40]
         assert np.array_equal(whole(after, i, (120, 140))[10:30, 30:54][same], layers[i][same])
 

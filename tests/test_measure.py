@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from samcolloid_edge.engine import kernels_measure
-from samcolloid_edge.engine.columns import LOBE_COLUMNS, SET_MEMBERSHIP
+from samcolloid_edge.engine.columns import LOBE_COLUMNS, SET_MEMBERSHIP, lobe_columns
 from samcolloid_edge.engine.measure import measure
+from samcolloid_edge.engine.settings import COLUMNS, Columns
 from samcolloid_edge.engine.types import Area, Micrograph, Table
 from skimage.measure import regionprops_table
 
@@ -31,10 +32,10 @@ def micrograph(pixels: Array, pixel_size: float | None = None, area: Area | None
 
 
 def table(labels: Array, pixels: Array | None = None, pixel_size: float | None = None,
-          area: Area | None = None) -> Table:
+          area: Area | None = None, columns: Columns = "standard") -> Table:
     pixels = np.arange(labels.size, dtype=np.uint16).reshape(labels.shape) if pixels is None else pixels
     scores = np.linspace(0.5, 1, labels.max(initial=0), dtype=np.float32)
-    return measure(labels, micrograph(pixels, pixel_size, area), scores, scores)
+    return measure(labels, micrograph(pixels, pixel_size, area), scores, scores, columns=columns)
 
 
 def compact(labels: Array) -> NDArray[np.int32]:
@@ -161,9 +162,10 @@ def test_the_orientation_of_a_round_lobe_is_not_left_to_rounding() -> None:
 def test_a_known_scale_adds_a_column_after_each_length_and_area() -> None:
     plain, scaled = table(adversarial()["ring"]), table(adversarial()["ring"], pixel_size=2.5)
     assert not [name for name in plain if "_nm" in name]
-    assert set(scaled) - set(plain) == {name + "_nm" for name in (
-        "equivalent_diameter_area", "perimeter", "axis_major_length", "axis_minor_length",
-        "feret_diameter_max")} | {"area_nm2", "area_convex_nm2"}
+    lengths = {name for name, unit in plain.units.items() if unit == "px"}
+    places = {name for name in lengths if name.startswith(("centroid", "bbox"))}
+    assert set(scaled) - set(plain) == {name + "_nm" for name in lengths - places} | {
+        "area_nm2", "area_convex_nm2", "area_subpixel_nm2"}
     names = list(scaled)
     assert names[names.index("area") + 1] == "area_nm2" and scaled.units["area_nm2"] == "nm²"
     assert names[names.index("perimeter") + 1] == "perimeter_nm" and scaled.units["perimeter_nm"] == "nm"
@@ -171,10 +173,11 @@ def test_a_known_scale_adds_a_column_after_each_length_and_area() -> None:
     assert scaled["feret_diameter_max_nm"][0] == plain["feret_diameter_max"][0] * 2.5
 
 
-def test_every_column_is_declared_and_has_the_declared_type() -> None:
-    declared = [c for c in LOBE_COLUMNS if c not in SET_MEMBERSHIP]
+@pytest.mark.parametrize("choice", COLUMNS)
+def test_every_column_is_declared_and_has_the_declared_type(choice: Columns) -> None:
+    declared = [c for c in lobe_columns(choice) if c not in SET_MEMBERSHIP]
     for labels in (adversarial()["ring"], np.zeros((5, 7), np.int32), np.zeros((0, 4), np.int32)):
-        lobes = table(labels)
+        lobes = table(labels, columns=choice)
         assert list(lobes) == [c.name for c in declared]
         assert [lobes[c.name].dtype for c in declared] == [np.dtype(c.dtype) for c in declared]
         assert [lobes.units[c.name] for c in declared] == [c.unit for c in declared]
@@ -229,3 +232,62 @@ def test_arrays_that_do_not_belong_together_are_refused(labels: list[list[int]],
     with pytest.raises(ValueError, match="measure"):
         measure(np.array(labels, np.int32), micrograph(np.zeros((1, 3))), np.ones(n, np.float32),
                 np.ones(n, np.float32))
+
+
+def test_no_name_stands_for_two_columns() -> None:
+    names = [c.name for c in LOBE_COLUMNS] + [c.scaled().name for c in LOBE_COLUMNS if c.suffix]
+    assert len(set(names)) == len(names)
+
+
+def test_of_a_circle_the_finer_measures_are_those_of_the_circle() -> None:
+    lobe = table(disc(80, 120, 37.3, 70.6, 25).astype(np.int32))
+    assert lobe["feret_diameter_min"][0] == pytest.approx(50, abs=1) and lobe["convexity"][0] <= 1
+    assert lobe["circle_diameter"][0] == pytest.approx(50, abs=0.3)
+    assert lobe["visible_fraction"][0] == pytest.approx(1, abs=0.01)
+    assert lobe["circularity_subpixel"][0] == pytest.approx(0.9, abs=0.02)  # of pixels: a staircase
+
+
+def test_a_hidden_part_is_missed_by_the_fitted_circle() -> None:
+    labels = disc(80, 120, 40, 40, 20).astype(np.int32)
+    labels[disc(80, 120, 40, 64, 20)] = 2
+    lobe = table(labels)
+    hidden = (800 * math.acos(0.6) - 12 * 32) / (400 * math.pi)  # the lens of two circles
+    assert lobe["visible_fraction"].tolist() == pytest.approx([1 - hidden, 1], abs=0.02)
+    assert lobe["circle_diameter"].tolist() == pytest.approx([40, 40], abs=0.5)
+
+
+def test_touching_lobes_are_neighbours_along_their_contact() -> None:
+    labels = np.zeros((20, 30), np.int32)
+    labels[5:15, 5:10], labels[5:15, 10:14], labels[5:15, 20:24] = 1, 2, 3
+    lobe = table(labels)
+    assert lobe["neighbours"].tolist() == [1, 1, 0]
+    assert lobe["contact_length"].tolist() == pytest.approx([9 + math.sqrt(0.5)] * 2 + [0])
+
+
+def test_the_least_width_of_a_bar_lies_across_it() -> None:
+    labels = np.zeros((20, 30), np.int32)
+    labels[5:8, 4:25] = 1
+    lobe = table(labels)
+    assert lobe["feret_diameter_min"][0] == pytest.approx(3) and lobe["feret_angle_min"][0] == 0
+    turned = table(np.ascontiguousarray(labels.T))
+    assert abs(turned["feret_angle_min"][0]) == pytest.approx(math.pi / 2)
+
+
+def test_background_is_what_lies_near_in_the_analysed_area() -> None:
+    pixels = np.full((40, 60), 500, np.uint16)
+    labels = disc(40, 60, 20, 20, 6).astype(np.int32)
+    labels[disc(40, 60, 20, 33, 5)] = 2
+    pixels[8:32, 8:45], pixels[labels > 0] = 100, 180
+    lobe = table(labels, pixels)
+    assert lobe["background_mean"].tolist() == [100, 100] and lobe["contrast"].tolist() == [80, 80]
+    assert lobe["background_std"].tolist() == [0, 0]
+    full = table(np.ones((6, 7), np.int32))
+    assert math.isnan(full["background_mean"][0]) and math.isnan(full["contrast"][0])
+
+
+@pytest.mark.parametrize("name", adversarial())
+def test_what_outlines_say_holds_for_awkward_lobes(name: str) -> None:
+    lobe = table(adversarial()[name], columns="all")
+    assert (lobe["area_subpixel"] > 0).all() and (lobe["convexity"] <= 1 + 1e-12).all()
+    assert (lobe["feret_diameter_min"] <= lobe["feret_diameter_max"] + 1e-12).all()
+    assert (lobe["feret_diameter_max_subpixel"] <= lobe["feret_diameter_max"] + 1e-9).all() or name == "ring"

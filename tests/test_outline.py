@@ -63,4 +63,4 @@ def test_outlines_join_in_order_and_none_are_none() -> None:
 
 def test_points_that_do_not_belong_to_outlines_are_refused() -> None:
     with pytest.raises(ValueError, match="Outlines"):
-        Outlines(np.zeros((3, 2)), np.array([0, 4]))
+        Outlines(np.zeros((3, 2)), np.array([0, 4]), np.ones(3, bool))

@@ -106,7 +106,9 @@ def test_the_record_says_how_the_result_came_about(tmp_path: Path) -> None:
     }  # fmt: skip
     assert found["settings"] == result.settings.to_dict()
     model = result.model
-    assert found["model"] == {"name": "by-hand", "digest": model.digest, "files": dict(model.files)}
+    assert found["model"] == {
+            "name": "by-hand", "digest": model.digest, "files": dict(model.files), "outline": model.outline,
+        }  # fmt: skip
     assert {"samcolloid-edge", "numpy", "opencv-python", "numba"} <= set(found["versions"])
     assert set(found["versions"]) & {"onnxruntime", "onnxruntime-gpu"}
     assert found["units"]["lobes"]["area"] == "px²"

@@ -1,0 +1,75 @@
+"""What measures of lobes are made of: sums, boxes, grey values and the outlines of the pixels, each taken once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import kernels_measure, kernels_measure_grey
+from .outline import Outlines, of_pixels
+from .types import I32, I64, Micrograph
+
+F64 = NDArray[np.float64]
+Values = dict[str, NDArray[Any]]
+"""(N,) arrays by the names of columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lobes:
+    """N lobes of a label image, lobe i being label i + 1."""
+
+    labels: I32
+    """(H, W)."""
+    micrograph: Micrograph
+    pixels: NDArray[Any]
+    """(H, W), the micrograph's, in the byte order of this machine."""
+    sums: I64
+    """(N, 6) count, Σr, Σc, Σr², Σc², Σrc of the pixels."""
+    boxes: I32
+    """(N, 4) row0, col0, row1, col1, half-open."""
+    values: NDArray[Any]
+    """The grey values, lobe by lobe, as the file has them …"""
+    ends: I64
+    """… (N + 1,): those of lobe i are ``values[ends[i]:ends[i + 1]]``."""
+    grey: F64
+    """(N, 6) mean, least, greatest, and the mean 2nd, 3rd and 4th power of the deviation from the mean."""
+    outlines: Outlines
+    """Through the middles of the pixel edges."""
+    beyond: I32
+    """(V,) the label on the other side of each of their points; 0 is background, −1 beyond the image."""
+
+    @classmethod
+    def of(cls, labels: I32, micrograph: Micrograph, n: int) -> Self:
+        """Of a label image (H, W) with labels 0 … n. ValueError where a label has no pixels."""
+        sums, boxes = kernels_measure.label_sums(labels, n)
+        if not sums[:, 0].all():
+            raise ValueError(f"measure: label {int(np.argmin(sums[:, 0])) + 1} of {n} has no pixels")
+        pixels = micrograph.pixels
+        pixels = np.require(pixels, pixels.dtype.newbyteorder("="), ["C", "W"])
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sums[:, 0])])
+        values = kernels_measure_grey.gather(labels, pixels, boxes, ends)
+        outlines, beyond = of_pixels(labels, n)
+        return cls(labels, micrograph, pixels, sums, boxes, values, ends,
+                   kernels_measure_grey.statistics(values, ends), outlines, beyond)
+
+    @property
+    def area(self) -> I64:
+        """(N,) number of pixels."""
+        area: I64 = self.sums[:, 0]
+        return area
+
+    @property
+    def centroids(self) -> F64:
+        """(N, 2) (row, col) of the mean pixel centre, px."""
+        centroids: F64 = self.sums[:, 1:3] / self.sums[:, :1]
+        return centroids
+
+
+def ratio(numerator: NDArray[Any], denominator: NDArray[Any], undefined: float = np.nan) -> F64:
+    """(N,) numerator / denominator, ``undefined`` where that is 0."""
+    found = np.full(len(numerator), undefined)
+    np.divide(numerator, denominator, out=found, where=denominator != 0)
+    return found
