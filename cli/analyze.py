@@ -244,6 +244,14 @@ def analyze(
             show_default=False,
         ),
     ] = "",
+    exclusions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Particles to exclude, JSON as the report page exports it; they stay in the tables, with "
+            "excluded_by = user.",
+            show_default=False,
+        ),
+    ] = None,
     page: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html, the page of the run.")] = True,
 ) -> None:
     """Find and measure particles and their lobes: tables, label image and overlay of every image."""
@@ -252,14 +260,16 @@ def analyze(
     chosen = settings_of(
         preset, settings, {name: value for name, value in named.items() if value is not None}
     )
+    from ..engine.exclusions import NO_EXCLUSIONS, Exclusions
     from ..engine.pipeline import Segmenter
     from ..engine.report_formats import chosen as chosen_formats
     from .batch import Batch, run
     from .inputs import expand
 
     files = chosen_formats(name for name in formats.replace(" ", "").lower().split(",") if name)
+    left_out = NO_EXCLUSIONS if exclusions is None else Exclusions.read(exclusions)
     segmenter = Segmenter(model, device=device, threads=threads)
-    raise typer.Exit(run(Batch(expand(inputs), out, segmenter, chosen, overwrite, workers, files, page)))
+    raise typer.Exit(run(Batch(expand(inputs), out, segmenter, chosen, overwrite, workers, files, page, left_out)))
 
 
 def settings_of(preset: str, file: Path | None, options: dict[str, Any]) -> Settings:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import typer
 
 from ..engine import report
+from ..engine.exclusions import NO_EXCLUSIONS, Exclusions, exclude
 from ..engine.files import check_folder, sha256_of, write_files
 from ..engine.page_html import NAME as PAGE
 from ..engine.page_html import write_page
@@ -47,6 +48,8 @@ class Batch:
     """Of the files of each result, as from ``report_formats.chosen``."""
     page: bool = True
     """Whether to write the report page of the run."""
+    exclusions: Exclusions = NO_EXCLUSIONS
+    """Particles that the user has excluded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class _Outcome:
     """What it gives to the statistics of all images."""
     useless: ModelError | None = None
     """What every other image would fail by as well."""
+    sha256: str = ""
+    """Of the file, where it could be analysed."""
 
 
 def run(batch: Batch) -> int:
@@ -73,6 +78,7 @@ def run(batch: Batch) -> int:
     folders = result_folders([item.path for item in batch.inputs])
     rows: list[dict[str, Any]] = []
     samples: list[Sample] = []
+    analysed: set[str] = set()
     useless: ModelError | None = None
     with Display(count) as display:
 
@@ -90,7 +96,10 @@ def run(batch: Batch) -> int:
                     say(text)
                 rows.append(outcome.row)
                 samples += [outcome.sample] if outcome.sample else []
+                analysed.add(outcome.sha256)
                 display.done(len(rows))
+            for sentence in batch.exclusions.beside(analysed):
+                display.trouble(sentence)
             if not useless and len(rows) < count:
                 display.trouble(f"Interrupted; {len(rows)} of {count} images are done and stay.")
             written = write_files(batch.out, _of_all(rows, samples)) if rows else []
@@ -143,7 +152,7 @@ class _Image:
         found = report.existing(target, _identity(self.batch, path), self.formats)
         if found == "other":
             raise OutputError(
-                f"{target}: holds another result (of another input, settings, model or version, or edited "
+                f"{target}: holds another result (of another input, settings, exclusions, model or version, or edited "
                 "since); add --overwrite or choose another --out."
             )
         if found is None:
@@ -161,6 +170,7 @@ class _Image:
         result = batch.segmenter.analyze(path, settings=batch.settings, progress=self._step)
         start = self.turn.since
         self.turn.take("finish")
+        result = exclude(result, batch.exclusions.of(result.micrograph.sha256))
         record = report.record(result)
         for warning in record["warnings"]:
             self._trouble(f"{self.number} {path}: {warning}")
@@ -188,7 +198,8 @@ class _Image:
     def _is(
         self, status: str, found: dict[str, Any], error: str = "", sample: Sample | None = None
     ) -> _Outcome:
-        return _Outcome(report.summary_row(self.item.path, self.folder, status, found, error), self.said, sample)
+        row = report.summary_row(self.item.path, self.folder, status, found, error)
+        return _Outcome(row, self.said, sample, sha256=found["input"]["sha256"] if found else "")
 
 
 def _of_all(rows: Sequence[dict[str, Any]], samples: Sequence[Sample]) -> dict[str, bytes]:
@@ -205,7 +216,8 @@ def _identity(batch: Batch, path: Path) -> report.Identity:
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}).") from None
     version = report.versions()["samcolloid-edge"]
-    return report.Identity(digest, batch.settings, _model_digest(batch), version)
+    exclusions = batch.exclusions.of(digest)
+    return report.Identity(digest, batch.settings, _model_digest(batch), version, exclusions)
 
 
 def _model_digest(batch: Batch) -> str | None:
@@ -230,4 +242,4 @@ def _say_the_end(rows: Sequence[dict[str, Any]], written: Sequence[Path]) -> Non
         if counts["failed"]:
             typer.echo(f"failed: {', '.join(counts['failed'])}", err=True)
     for path in written:
-        typer.echo(f"{path.stem}: {path}")
+        typer.echo(f"{path.stem.split(' ')[0]}: {path}")

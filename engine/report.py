@@ -30,7 +30,7 @@ from .report_tiff import lobes_tiff, sets_tiff
 from .report_xlsx import workbook
 from .sample import Sample
 from .settings import Settings
-from .types import Result
+from .types import Particle, Result
 
 SCHEMA_VERSION: Final = 1
 FILES: Final = files_of(ALWAYS)
@@ -69,6 +69,8 @@ class Identity:
     model_digest: str | None
     """None where no model takes part."""
     version: str
+    exclusions: tuple[Particle, ...] = ()
+    """Of this input, by the user."""
 
 
 def versions() -> dict[str, str]:
@@ -142,12 +144,13 @@ def existing(
     found = read_record(folder)
     try:
         there = (found["input"]["sha256"], found["settings"], (found["model"] or {}).get("digest"),
-                 found["versions"]["samcolloid-edge"])
+                 found["versions"]["samcolloid-edge"], found["exclusions"])
         whole = all(sha256_of(folder / name) == digest for name, digest in found["files"].items())
         lacks = {*files_of(formats)} - {*found["files"], "result.json"}
     except (KeyError, TypeError, AttributeError, OSError):
         return "other"
-    wanted = (identity.sha256, plain(identity.settings.to_dict()), identity.model_digest, identity.version)
+    wanted = (identity.sha256, plain(identity.settings.to_dict()), identity.model_digest, identity.version,
+              plain(identity.exclusions))
     if not whole or there != wanted:
         return "other"
     return "fewer" if lacks else "same"
@@ -190,6 +193,7 @@ def record(result: Result) -> dict[str, Any]:
         "method": result.settings.method,
         "settings": result.settings.to_dict(),
         "filters": [asdict(applied) for applied in result.filters],
+        "exclusions": result.exclusions,
         "model": None if model is None else {
             "name": model.name, "digest": model.digest, "files": model.files, "outline": model.outline,
         },

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -262,6 +262,21 @@ class Filter:
     """Those of them that it left out."""
 
 
+class Lobe(NamedTuple):
+    """A lobe by what stays alike from analysis to analysis."""
+
+    row: float
+    """Of its centroid, px."""
+    col: float
+    """Of its centroid, px."""
+    area: float
+    """px²."""
+
+
+Particle = tuple[Lobe, ...]
+"""A particle by its lobes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """Everything one analysis found, and what it takes to do it again."""
@@ -278,6 +293,8 @@ class Result:
     """None where a method without a model found the lobes; ``settings`` say which, with its parameters."""
     filters: tuple[Filter, ...] = ()
     """In the order they were applied."""
+    exclusions: tuple[Particle, ...] = ()
+    """What the user wants excluded in this micrograph."""
     zoom: float = 1.0
     """Model px per px of the file."""
     zoom_source: str = ""

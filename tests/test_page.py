@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from browser import Browser
 from handmade import TRIMER_AND_DUMBBELL, discs, result_of, small_result
+from samcolloid_edge.engine.exclusions import Exclusions, exclude
 from samcolloid_edge.engine.page_html import write_page
 from samcolloid_edge.engine.types import Result
 from selenium.webdriver.common.keys import Keys
@@ -159,18 +160,25 @@ def test_everything_works_from_the_keyboard(browser: Browser, one: Result) -> No
     assert browser.run("return [...report.images[0].user]") == [0, 1, 0, 0]
 
 
-def test_exports_are_the_curated_table_and_the_exclusions(browser: Browser, one: Result) -> None:
+def test_exports_are_the_curated_table_and_the_exclusions_that_analyze_takes(
+    browser: Browser, one: Result, tmp_path: Path
+) -> None:
     browser.at(30, 20, click=True)
     browser.at(100, 20, click=True)
     rows = list(csv.DictReader(browser.download("#export-table", "lobes-curated.csv").splitlines()))
     assert [row["excluded_by"] for row in rows] == ["user"] * 3 + [""] * 3 + ["user"]
     np.testing.assert_allclose([float(row["area_nm2"]) for row in rows], one.lobes["area_nm2"], rtol=1e-9)
     assert rows[0]["file"].endswith("mixed.tif")
-    found = json.loads(browser.download("#export-exclusions", "exclusions.json"))
+    exported = browser.download("#export-exclusions", "exclusions.json")
+    found = json.loads(exported)
     (image,) = found["images"]
     assert image["sha256"] == browser.run("return report.images[0].record.input.sha256")
     assert [len(particle["lobes"]) for particle in image["particles"]] == [3, 1]
     assert image["particles"][1]["lobes"][0]["centroid"] == pytest.approx([100, 20], abs=1e-6)
+    (tmp_path / "exclusions.json").write_text(exported, "utf-8")
+    again = exclude(one, Exclusions.read(tmp_path / "exclusions.json").of(image["sha256"]))
+    assert again.lobes["excluded_by"].tolist() == ["user"] * 3 + [""] * 3 + ["user"]
+    assert again.warnings == ()
 
 
 def test_micrographs_are_chosen_in_a_list_and_pooled_by_scale(browser: Browser, pages: Pages) -> None:
