@@ -203,4 +203,4 @@ fillLegend();
 byId("missing").replaceChildren(...run.missing.map((sentence) => element("li", sentence)));
 byId("missing").hidden = !run.missing.length;
 globalThis.report = { images, picture, table, histogram, describe, open, toggle }; // for scripts
-open(0).then(() => { document.documentElement.dataset.ready = String(performance.now()); });
+open(0).then(() => requestAnimationFrame(() => { document.documentElement.dataset.ready = String(performance.now()); }));
