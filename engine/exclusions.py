@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..models.errors import SettingsError
-from .filters import EXCLUDED_BY, with_excluded_by
+from .filters import EXCLUDED_BY, with_counting
 from .types import I32, Lobe, Particle, Result
 
 USER: Final = "user"
@@ -95,8 +95,8 @@ def exclude(result: Result, particles: tuple[Particle, ...]) -> Result:
             if not any(row >= 0 and lobe_out[row] for row in rows)]  # fmt: skip
     return replace(
         result,
-        lobes=with_excluded_by(lobes, _marked(lobes["excluded_by"], lobe_out)),
-        sets=with_excluded_by(sets, _marked(sets["excluded_by"], set_out)),
+        lobes=with_counting(lobes, {"excluded_by": _marked(lobes["excluded_by"], lobe_out)}),
+        sets=with_counting(sets, {"excluded_by": _marked(sets["excluded_by"], set_out)}),
         exclusions=particles,
         warnings=(*result.warnings, *_sentences(lost, len(particles))),
     )

@@ -94,12 +94,13 @@ def after_grouping(
         weight = edge.weights(box, centroids, frame, settings.border or 1, roi)
         if settings.edge_weighting == "none":
             weight = (weight > 0).astype(np.float64)
-        of_both.append(_with(table, {EXCLUDED_BY.name: names, EDGE_WEIGHT.name: weight}))
+        of_both.append(with_counting(table, {EXCLUDED_BY.name: names, EDGE_WEIGHT.name: weight}))
     return of_both[0], of_both[1], applied
 
 
-def _with(table: Table, values: dict[str, NDArray[Any]]) -> Table:
-    columns = build_table(COUNTING, values, None)
+def with_counting(table: Table, values: dict[str, NDArray[Any]]) -> Table:
+    """The table with those of the columns ``COUNTING`` that ``values`` has, new or replaced."""
+    columns = build_table((column for column in COUNTING if column.name in values), values, None)
     return Table({**table.columns, **columns.columns}, {**table.units, **columns.units})
 
 

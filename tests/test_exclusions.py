@@ -77,7 +77,8 @@ def test_what_a_filter_has_left_out_stays_with_the_filter() -> None:
     result = small_result()
     names = np.array(["", "", "", "min_diameter", ""])
     filtered = exclude(
-        Result(result.micrograph, result.masks, result.outlines, filters.with_excluded_by(result.lobes, names),
+        Result(result.micrograph, result.masks, result.outlines,
+               filters.with_counting(result.lobes, {"excluded_by": names}),
                result.sets, result.settings, result.model), (DUMBBELL,))  # fmt: skip
     assert filtered.lobes["excluded_by"].tolist() == ["", "", "", "min_diameter", "user"]
 
