@@ -7,12 +7,7 @@ Small enough to lie beside the tests, and with real masks to prove an export on:
 from __future__ import annotations
 
 import argparse
-import copy
-import math
-import multiprocessing
-import time
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -25,8 +20,9 @@ from segment_anything.modeling import Sam, image_encoder
 from torch import Tensor, nn
 
 from ..engine.synthetic import Scene, render
+from .loop import Schedule, run
 from .sam import build, reference
-from .train import _edges, _pooled, _soft, _yield_to_training, examples
+from .train import _edges, _pooled, _soft
 
 SIZES: Final[dict[str, Any]] = {
     "img_size": 1024, "patch_size": 16, "embed_dim": 96, "num_heads": 6, "window_size": 14,
@@ -158,7 +154,7 @@ def forward(net: Sam, item: Example) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def losses(net: Trainee, item: Example) -> dict[str, Tensor]:
-    """Loss terms of one example, and the soft IoU reached for prompts on lobes."""
+    """Loss terms of one example, named with a leading ``+``, and the soft IoU reached for prompts on lobes."""
     with torch.autocast("cpu", torch.bfloat16):
         logits, iou, embedding = forward(net.sam, item)
         seen = net.surroundings(embedding).float()
@@ -176,59 +172,19 @@ def losses(net: Trainee, item: Example) -> dict[str, Tensor]:
         reached = torch.where(on_lobe[:, None], low / high.clamp(min=1e-3), 0.0)
     mask_loss = (bce / (size + 16) + dice)[on_lobe] * torch.tensor([1.0, 1.0, 0.7, 0.25])
     return {
-        "mask": mask_loss.sum(1).mean() if len(mask_loss) else logits.sum() * 0,
-        "iou": (iou - reached).square().sum(1).mean() * 2,
-        "surroundings": 2 * shares + 2 * to_middle.sum() / (there[0].sum() + 1),
+        "+mask": mask_loss.sum(1).mean() if len(mask_loss) else logits.sum() * 0,
+        "+iou": (iou - reached).square().sum(1).mean() * 2,
+        "+surroundings": 2 * shares + 2 * to_middle.sum() / (there[0].sum() + 1),
         **{f"soft_iou_{i}": reached[on_lobe, i].mean() for i in range(4)},
     }
 
 
 def train(folder: Path, minutes: float, seed: int, most_steps: int | None = None) -> None:
-    """Train for so many minutes altogether, going on from the newest state in ``folder``; writes it every two."""
+    """Train for so many minutes altogether, going on from the newest state in ``folder``, see ``loop.run``."""
     image_encoder.get_rel_pos = _rel_pos
-    net = Trainee(seed)
-    average = copy.deepcopy(net)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=0.01, fused=True)
-    state_file, step, seconds = folder / "state.pt", 0, 0.0
-    folder.mkdir(parents=True, exist_ok=True)
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        net.load_state_dict(state["net"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, seconds = state["step"], state["seconds"]
-    begun = saved = time.monotonic()
-    running: dict[str, float] = {}
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_yield_to_training) as pool:
-        for item in examples(example, FIRST_SEED + step, pool):
-            done = (seconds + time.monotonic() - begun) / (60 * minutes)
-            cosine = 0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, done)))
-            for group in optimiser.param_groups:
-                group["lr"] = RATE * min(1.0, (step + 1) / 100) * cosine
-            terms = losses(net, item)
-            optimiser.zero_grad(set_to_none=True)
-            (terms["mask"] + terms["iou"] + terms["surroundings"]).backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimiser.step()
-            step += 1
-            keep = min(0.998, 1 - 1 / (step / 4 + 1))
-            with torch.no_grad():
-                torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - keep)
-            for name, value in terms.items():
-                if math.isfinite(number := float(value.detach())):
-                    running[name] = 0.98 * running.get(name, number) + 0.02 * number
-            if step % 50 == 0:
-                figures = " ".join(f"{k} {v:.3f}" for k, v in running.items())
-                print(f"step {step} {seconds + time.monotonic() - begun:.0f} s {figures}", flush=True)
-            over = done >= 1 or step == most_steps
-            if over or time.monotonic() - saved > 120:
-                saved = time.monotonic()
-                state = {"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
-                         "step": step, "seconds": seconds + saved - begun}  # fmt: skip
-                torch.save(state, folder / "state.tmp")
-                (folder / "state.tmp").replace(state_file)
-            if over:
-                return
+    hours = minutes / 60
+    run(folder, Trainee(seed), example, losses, FIRST_SEED, Schedule(RATE, hours, hours, warm=100), keep=0.998,
+        most_steps=most_steps)  # fmt: skip
 
 
 def write(state_file: Path, path: Path) -> None:

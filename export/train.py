@@ -1,22 +1,13 @@
 """Training of the bundled model on rendered micrographs; seeded, resumable.
 
-``python -m samcolloid_edge.export.train --steps 12000 --checkpoint DIR``
+``python -m samcolloid_edge.export.train --checkpoint DIR --start models/colloid-tiny --until 10 --fall 1.5``
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
-import itertools
-import math
-import multiprocessing
-import os
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,10 +15,13 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..engine.synthetic import Scene, render
-from .colloid import MASKS, STRIDE, Colloid, normalise
+from ..engine.synthetic import render
+from ..engine.synthetic_kinds import everything
+from ..models.card import CARD, ModelCard
+from .bundle import from_onnx
+from .colloid import LEVEL, MASKS, STRIDE, Colloid, normalise
+from .loop import Schedule, run
 
-T = TypeVar("T")
 FIRST_SEED = 1_000_000
 """Seeds below are for tests and benchmarks; none of them is trained on."""
 POINTS = 96
@@ -54,6 +48,8 @@ class Example:
     """(L, K) how many cells each stands for."""
     targets: NDArray[np.float32]
     """(L, M, K) share of each cell that the mask covers."""
+    labels: NDArray[np.int32]
+    """(M, H, W) lobes, particles, clusters: what masks are held against at the pixels of the image."""
     auxiliary: NDArray[np.float32]
     """(3, h, w) foreground, lobe boundaries, particle boundaries."""
 
@@ -106,7 +102,7 @@ def example(seed: int) -> Example:
 
     cv2.setNumThreads(1)
     rng = np.random.default_rng([seed, 3])
-    truth = render(Scene.random(seed, (SIDE, SIDE)))
+    truth = render(everything(seed, (SIDE, SIDE)))
     image, lobes, particles = truth.image, truth.lobes, truth.particles
     if rng.random() < 0.5:
         image = np.ascontiguousarray(image.T)
@@ -131,29 +127,42 @@ def example(seed: int) -> Example:
     on_lobe = lobes[row, col] > 0
     cells, weights = _cells(points[on_lobe], rng)
     row, col = row[on_lobe], col[on_lobe]
-    maps = [_soft(a, a[row, col]).reshape(len(cells), (SIDE // STRIDE) ** 2) for a in (lobes, particles, clusters)]
+    labels = np.stack([lobes, particles, clusters])
+    maps = [_soft(a, a[row, col]).reshape(len(cells), (SIDE // STRIDE) ** 2) for a in labels]
     targets = np.stack([np.take_along_axis(a, cells, 1) for a in maps], 1)
     auxiliary = np.stack([_pooled((lobes > 0).astype(np.float32)), _pooled(_edges(lobes)), _pooled(_edges(particles))])
-    return Example(image, points.astype(np.float32), on_lobe, cells, weights, targets, auxiliary)
+    return Example(image, points.astype(np.float32), on_lobe, cells, weights, targets, labels, auxiliary)
 
 
-def _yield_to_training() -> None:
-    """A renderer that shares the cores evenly makes all threads of a step wait for the one it displaced."""
-    if hasattr(os, "nice"):
-        os.nice(15)
+def hard_iou(logits: Tensor, item: Example) -> Tensor:
+    """(L, M) IoU of masks as the engine makes them, with the truth at the pixels of the image.
 
-
-def examples(make: Callable[[int], T], first: int, pool: ProcessPoolExecutor, ahead: int = 6) -> Iterator[T]:
-    """``make(first)``, ``make(first + 1)`` …, rendered ahead in other processes."""
-    waiting = [pool.submit(make, first + i) for i in range(ahead)]
-    for seed in itertools.count(first + ahead):
-        done = waiting.pop(0)
-        waiting.append(pool.submit(make, seed))
-        yield done.result()
+    Of (L, M, K) logits those of the square about a prompt are interpolated to pixels, as the engine does it, and
+    counted pixel by pixel; cells far from it count as a whole, each for as many as it stands for.
+    """
+    points, cells = (torch.from_numpy(a) for a in (item.points[item.on_lobe], item.cells))
+    count = len(cells)
+    side, width = NEAR * STRIDE, item.labels.shape[2] // STRIDE
+    square = LEVEL * torch.tanh(logits[:, :, : NEAR**2].reshape(count, len(MASKS), NEAR, NEAR) / LEVEL)
+    ours = F.interpolate(square, scale_factor=float(STRIDE), mode="bilinear", align_corners=False) > 0
+    first = cells[:, 0]
+    rows = (first // width * STRIDE)[:, None, None] + torch.arange(side)[:, None]
+    cols = (first % width * STRIDE)[:, None, None] + torch.arange(side)
+    labels, here = torch.from_numpy(item.labels), points.long()
+    truth = torch.stack([a[rows, cols] == a[here[:, 1], here[:, 0]][:, None, None] for a in labels], 1)
+    both, either = (ours & truth).sum((2, 3)), (ours | truth).sum((2, 3))
+    far, wanted = logits[:, :, NEAR**2 :] > 0, torch.from_numpy(item.targets)[:, :, NEAR**2 :]
+    stands_for = torch.from_numpy(item.weights)[:, None, NEAR**2 :] * STRIDE**2
+    both = both + (far * wanted * stands_for).sum(2)
+    either = either + (torch.maximum(far.to(wanted), wanted) * stands_for).sum(2)
+    return both / either.clamp(min=1)
 
 
 def losses(net: Colloid, item: Example) -> dict[str, Tensor]:
-    """Loss terms of one example, and the soft IoU reached for prompts on lobes."""
+    """Loss terms of one example, named with a leading ``+``, and the IoU reached for prompts on lobes.
+
+    The predicted IoU learns what its mask reaches in the engine's hands, 0 where the prompt lies on no lobe.
+    """
     grey = normalise(torch.from_numpy(item.image).float())[None, None].contiguous(memory_format=torch.channels_last)
     points, wanted, on_lobe = (torch.from_numpy(a) for a in (item.points, item.targets, item.on_lobe))
     cells, stands_for = torch.from_numpy(item.cells), torch.from_numpy(item.weights)[:, None]
@@ -170,76 +179,50 @@ def losses(net: Colloid, item: Example) -> dict[str, Tensor]:
     inside, size = torch.sigmoid(logits), (wanted * stands_for).sum(2)
     dice = 1 - (2 * (inside * wanted * stands_for).sum(2) + 1) / ((inside * stands_for).sum(2) + size + 1)
     with torch.no_grad():
-        low, high = ((f(inside, wanted) * stands_for).sum(2) for f in (torch.minimum, torch.maximum))
-        reached = low / high.clamp(min=1e-3)
+        reached = hard_iou(logits, item)
         iou_target = torch.zeros(len(points), len(MASKS))
         iou_target[on_lobe] = reached
     balance = torch.tensor([1.0, 0.7, 0.25])
     mask_loss = (bce / (4 * size + 64) * 4 + dice) * balance
     return {
-        "mask": mask_loss.sum(1).mean() if len(mask_loss) else auxiliary.sum() * 0,
-        "iou": (iou_logits.float().sigmoid() - iou_target).square().sum(1).mean() * 2,
-        "auxiliary": F.binary_cross_entropy_with_logits(auxiliary, torch.from_numpy(item.auxiliary)),
-        **{f"soft_iou_{name}": reached[:, i].mean() for i, name in enumerate(MASKS)},
+        "+mask": mask_loss.sum(1).mean() if len(mask_loss) else auxiliary.sum() * 0,
+        "+iou": (iou_logits.float().sigmoid() - iou_target).square().sum(1).mean() * 2,
+        "+auxiliary": F.binary_cross_entropy_with_logits(auxiliary, torch.from_numpy(item.auxiliary)),
+        **{f"iou_{name}": reached[:, i].mean() for i, name in enumerate(MASKS)},
     }
 
 
-def train(folder: Path, steps: int, peak_rate: float, seed: int) -> None:
-    """Train to ``steps``, going on from the newest state in ``folder``; writes it every three minutes."""
+def train(
+    folder: Path, schedule: Schedule, seed: int, start: Path | None = None, most_steps: int | None = None
+) -> None:
+    """Train in ``folder``, see ``loop.run``; where it holds no state, from the weights of the model in ``start``."""
     torch.manual_seed(seed)
-    net = Colloid().to(memory_format=torch.channels_last)
-    average = copy.deepcopy(net)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=peak_rate, weight_decay=0.01, fused=True)
-    state_file, step, seconds = folder / "state.pt", 0, 0.0
-    folder.mkdir(parents=True, exist_ok=True)
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        net.load_state_dict(state["net"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, seconds = state["step"], state["seconds"]
-    saved = begun = time.monotonic()
-    running: dict[str, float] = {}
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_yield_to_training) as pool:
-        for item in examples(example, FIRST_SEED + seed * 100_000_000 + step, pool):
-            warm = min(1.0, (step + 1) / 200)
-            rate = peak_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            terms = losses(net, item)
-            loss = terms["mask"] + terms["iou"] + terms["auxiliary"]
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimiser.step()
-            step += 1
-            keep = min(0.9985, 1 - 1 / (step / 4 + 1))
-            with torch.no_grad():
-                torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - keep)
-            for name, value in terms.items():
-                number = float(value.detach())
-                if math.isfinite(number):
-                    running[name] = 0.98 * running.get(name, number) + 0.02 * number
-            now_s = time.monotonic()
-            if step % 50 == 0:
-                figures = " ".join(f"{k} {v:.3f}" for k, v in running.items())
-                print(f"step {step} {seconds + now_s - begun:.0f} s rate {rate:.1e} {figures}", flush=True)
-            if now_s - saved > 180 or step >= steps:
-                saved = now_s
-                state = {"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
-                         "step": step, "seconds": seconds + now_s - begun, "seed": seed}  # fmt: skip
-                torch.save(state, folder / "state.tmp")
-                (folder / "state.tmp").replace(state_file)
-            if step >= steps:
-                return
+    net = from_onnx(start) if start else Colloid()
+    run(
+        folder, net.train().to(memory_format=torch.channels_last), example, losses, FIRST_SEED + seed * 100_000_000,
+        schedule, keep=0.9985, stage=1.0, most_steps=most_steps, notes={"seed": seed, "start": start_of(start)},
+    )  # fmt: skip
+
+
+def start_of(folder: Path | None) -> str:
+    """The model that a training began with, in words; of one that went on from others, with how those came about."""
+    if folder is None:
+        return "nothing"
+    card = ModelCard.read(folder / CARD)
+    return f"{card.name} {card.digest} ({card.source.split(';')[0]})"
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder of the training state")
-    parser.add_argument("--steps", type=int, default=12000)
+    parser.add_argument("--start", type=Path, help="folder of an exported model to begin with (else from nothing)")
+    parser.add_argument("--until", type=float, default=10.0, help="hours, those of earlier runs included")
+    parser.add_argument("--fall", type=float, default=1.5, help="hours at the end in which the rate falls")
     parser.add_argument("--rate", type=float, default=8e-4, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, help="threads of torch (else all cores)")
     given = parser.parse_args()
     torch.set_flush_denormal(True)  # for the whole process
-    train(given.checkpoint, given.steps, given.rate, given.seed)
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    train(given.checkpoint, Schedule(given.rate, given.until, given.fall), given.seed, given.start)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 from samcolloid_edge import ModelError
 from samcolloid_edge.engine.session import open_model
-from samcolloid_edge.export import bundle, train
-from samcolloid_edge.export.colloid import Colloid
+from samcolloid_edge.engine.types import Area, Embedding, Frame
+from samcolloid_edge.export import bundle, loop, train
+from samcolloid_edge.export.colloid import Colloid, normalise
+from samcolloid_edge.export.loop import Schedule
+from samcolloid_edge.models.store import locate
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch's own deprecations are not ours to mend
+
+
+ENDLESS = Schedule(peak=1e-3, until=1.0, fall=0.0)
 
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory):
     folder = tmp_path_factory.mktemp("training")
-    train.train(folder, 2, 1e-3, 0)
+    train.train(folder, ENDLESS, 0, most_steps=2)
     return folder
 
 
@@ -47,7 +55,7 @@ def test_cells_stand_for_the_whole_map():
 def test_training_resumes_where_it_stopped(state):
     before = torch.load(state / "state.pt", weights_only=True)
     assert before["step"] == 2
-    train.train(state, 3, 1e-3, 0)
+    train.train(state, ENDLESS, 0, most_steps=3)
     after = torch.load(state / "state.pt", weights_only=True)
     assert after["step"] == 3
     assert after["seconds"] > before["seconds"]
@@ -89,3 +97,58 @@ def test_a_window_shows_what_the_whole_map_shows(tmp_path):
     assert whole.shape == (2, 3, 64, 48)
     for mask, part, (x, y) in zip(whole, small, origin, strict=True):
         np.testing.assert_allclose(part, mask[:, y : y + 16, x : x + 16], rtol=1e-4, atol=1e-4)
+
+
+def test_training_goes_on_from_an_exported_model(state, tmp_path):
+    bundle.bundle(state / "state.pt", tmp_path / "model")
+    train.train(tmp_path / "on", Schedule(1e-9, 1.0, 0.0), 1, start=tmp_path / "model", most_steps=1)
+    before = torch.load(state / "state.pt", weights_only=True)["average"]
+    after = torch.load(tmp_path / "on" / "state.pt", weights_only=True)
+    for name, value in after["average"].items():
+        if "auxiliary" not in name:
+            torch.testing.assert_close(value, before[name], rtol=0, atol=1e-6)
+    assert after["start"].startswith("colloid-tiny ")
+
+
+def test_the_hard_iou_is_that_of_the_masks_the_engine_makes(monkeypatch):
+    """What the predicted IoU learns, against the engine's own upsampled masks of the same network."""
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parent.parent / "benchmarks")
+    import calibration
+
+    net = bundle.from_onnx(locate(None))
+    item = train.example(train.FIRST_SEED + 5)
+    with torch.no_grad():
+        grey = normalise(torch.from_numpy(item.image).float())[None, None]
+        y16, y8, y4, features = net.encoder.features(grey)
+        points, cells = torch.from_numpy(item.points[item.on_lobe]), torch.from_numpy(item.cells)
+        weights, _ = net.decoder.at_points(y16, y8, y4, points)
+        width = features.shape[3]
+        offsets = (torch.stack([cells % width, cells // width], 2) + 0.5) * train.STRIDE - points[:, None]
+        logits = net.decoder.masks(features[0].flatten(1).T[cells], offsets, weights).transpose(1, 2)
+        ours = train.hard_iou(logits, item)[:, 0].numpy()
+    session = open_model(None)
+    frame = Frame(Area(0, 0, train.SIDE, train.SIDE), (train.SIDE, train.SIDE))
+    embedding = Embedding(session.encode(np.repeat(item.image[..., None], 3, 2)), frame, session.card)
+    asked = item.points[item.on_lobe] - np.float32(0.5)
+    theirs = calibration.answers(session, embedding, asked, item.labels[0])
+    reached = {tuple(point): iou for point, iou in zip(theirs.points.tolist(), theirs.reached, strict=True)}
+    assert len(ours) > 30
+    difference = ours - [reached[tuple(point)] for point in asked.tolist()]
+    assert np.median(np.abs(difference)) < 0.005
+    assert (np.abs(difference) < 0.05).mean() > 0.95
+
+
+def test_the_rate_warms_up_stays_and_falls_at_the_end():
+    schedule = Schedule(peak=1.0, until=10.0, fall=2.0, warm=100)
+    rates = [schedule.rate(step, 3600 * hours) for step, hours in ((0, 0), (49, 0.1), (5000, 4), (5000, 8), (9000, 9))]
+    assert rates == pytest.approx([0.01, 0.5, 1.0, 1.0, 0.51])
+    assert schedule.rate(9999, 3600 * 10) == schedule.rate(9999, 3600 * 11) == pytest.approx(0.02)
+
+
+def test_a_stage_is_kept_whenever_so_many_hours_are_full(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "LONGEST_STEP", 1e-6)
+    net = torch.nn.Linear(1, 1)
+    loop.run(tmp_path, net, float, lambda net, x: {"+loss": net(torch.tensor([x])).square().sum()}, 1,
+             Schedule(0.1, 1.0, 0.0), keep=0.9, stage=2.5e-6 / 3600, most_steps=6)  # fmt: skip
+    assert len(list(tmp_path.glob("stage-*.pt"))) == 1  # one name for all hours below 0.05
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 6

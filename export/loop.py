@@ -1,0 +1,124 @@
+"""One loop for every training: seeded, resumable at any moment, its learning rate set by the hours trained."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+T = TypeVar("T")
+KEPT_EVERY: Final = 180.0
+"""Seconds between two writings of the state."""
+LONGEST_STEP: Final = 30.0
+"""A step that took longer was interrupted, and counts as this, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Learning rate: warm-up, constant, and a cosine down to 2 % over the last hours before the end.
+
+    Training goes on beyond an end by giving a later one: only what was trained at the constant rate is then built upon.
+    """
+
+    peak: float
+    until: float
+    """Hours, counted over all runs that went on from each other."""
+    fall: float
+    """Hours before ``until`` in which the rate falls."""
+    warm: int = 200
+    """Steps from nothing to the peak."""
+
+    def rate(self, step: int, seconds: float) -> float:
+        """The learning rate of a step."""
+        fallen = (seconds / 3600 - (self.until - self.fall)) / self.fall if self.fall > 0 else 0.0
+        cosine = 0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, max(0.0, fallen))))
+        return self.peak * min(1.0, (step + 1) / self.warm) * cosine
+
+
+def _yield_to_training() -> None:
+    """A renderer that shares the cores evenly makes all threads of a step wait for the one it displaced."""
+    if hasattr(os, "nice"):
+        os.nice(15)
+
+
+def examples(make: Callable[[int], T], first: int, pool: ProcessPoolExecutor, ahead: int = 6) -> Iterator[T]:
+    """``make(first)``, ``make(first + 1)`` …, rendered ahead in other processes."""
+    waiting = [pool.submit(make, first + i) for i in range(ahead)]
+    for seed in itertools.count(first + ahead):
+        done = waiting.pop(0)
+        waiting.append(pool.submit(make, seed))
+        yield done.result()
+
+
+def run(
+    folder: Path, net: nn.Module, make: Callable[[int], T], losses: Callable[[Any, T], Mapping[str, Tensor]],
+    first: int, schedule: Schedule, *, keep: float, stage: float = math.inf, most_steps: int | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
+    """Train until the schedule's end, going on from the newest state in ``folder``, which is written every 3 minutes.
+
+    Step i learns from ``make(first + i)``; of ``losses(net, example)`` those named with a leading ``+`` are summed,
+    the others are figures to print. ``keep`` bounds the memory of the running average of the weights, a state of its
+    own as ``stage-….pt`` every ``stage`` hours; ``notes`` are kept with each state. A stopped process goes on
+    where it was; one that was ended loses 3 minutes at most.
+    """
+    average = copy.deepcopy(net)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=schedule.peak, weight_decay=0.01, fused=True)
+    state_file, step, seconds = folder / "state.pt", 0, 0.0
+    folder.mkdir(parents=True, exist_ok=True)
+    if state_file.exists():
+        state = torch.load(state_file, weights_only=True)
+        net.load_state_dict(state["net"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        step, seconds = state["step"], state["seconds"]
+    saved = before = time.monotonic()
+    running: dict[str, float] = {}
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_yield_to_training) as pool:
+        for item in examples(make, first + step, pool):
+            for group in optimiser.param_groups:
+                group["lr"] = schedule.rate(step, seconds)
+            terms = losses(net, item)
+            optimiser.zero_grad(set_to_none=True)
+            torch.stack([value for name, value in terms.items() if name.startswith("+")]).sum().backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimiser.step()
+            step += 1
+            with torch.no_grad():
+                share = 1 - min(keep, 1 - 1 / (step / 4 + 1))
+                torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), share)
+            for name, value in terms.items():
+                if math.isfinite(number := float(value.detach())):
+                    running[name] = 0.98 * running.get(name, number) + 0.02 * number
+            now = time.monotonic()
+            reached, seconds, before = seconds, seconds + min(now - before, LONGEST_STEP), now
+            if step % 50 == 0:
+                figures = " ".join(f"{k.lstrip('+')} {v:.3f}" for k, v in running.items())
+                rate = schedule.rate(step, seconds)
+                print(f"step {step} {seconds:.0f} s rate {rate:.1e} {figures}", flush=True)
+            over = seconds >= 3600 * schedule.until or step == most_steps
+            kept = {"average": average.state_dict(), "step": step, "seconds": seconds, **(notes or {})}
+            if seconds // (3600 * stage) > reached // (3600 * stage):
+                _write(kept, folder / f"stage-{seconds / 3600:05.1f}h.pt")
+            if over or now - saved > KEPT_EVERY:
+                saved = now
+                _write({**kept, "net": net.state_dict(), "optimiser": optimiser.state_dict()}, state_file)
+            if over:
+                return
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    temporary.replace(path)
