@@ -1,4 +1,4 @@
-"""What the hours of training buy: ``python benchmarks/stages.py STATE --rows stages.csv`` adds a row for a state.
+"""What the hours of training buy: ``python benchmarks/stages.py STATE --rows FILE.csv`` adds a row for a state.
 
 A state is ``state.pt`` or one of the ``stage-….pt`` beside it; without one the bundled model is evaluated. The rows, of
 one file, are kept in the model's card: ``python -m samcolloid_edge.export.bundle STATE OUT --stages stages.csv``.

@@ -1,11 +1,12 @@
 """Writes the bundled model: the trained network as two ONNX files and a card, proven against torch.
 
-``python -m samcolloid_edge.export.bundle STATE.pt OUT_DIR``
+``python -m samcolloid_edge.export.bundle STATE.pt OUT_DIR --stages STAGES.csv``
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -155,9 +156,16 @@ def bundle(state_file: Path, folder: Path, evaluation: dict[str, Any] | None = N
     return card
 
 
+def read_stages(path: Path) -> dict[str, Any]:
+    """The rows of ``benchmarks/stages.py``, hours of training against figures, as a card's evaluation."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return {"python benchmarks/stages.py": list(csv.DictReader(file))}
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("state", type=Path)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--stages", type=Path, help="CSV of benchmarks/stages.py, for the card")
     given = parser.parse_args()
-    print(bundle(given.state, given.folder).to_json())
+    print(bundle(given.state, given.folder, read_stages(given.stages) if given.stages else None).to_json())

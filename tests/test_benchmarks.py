@@ -207,3 +207,15 @@ def test_a_field_has_its_truth_and_what_the_edge_leaves_of_it(monkeypatch: pytes
         assert number[1] < number[0]
         assert number[1] < number[2]
         assert number[0] == int(number[0])
+
+
+def test_a_prediction_that_means_what_it_says_has_no_calibration_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    import calibration
+
+    predicted = np.array([0.81, 0.89, 0.95, 1.0, 0.0])
+    error = calibration.expected_calibration_error
+    assert error(predicted, np.array([0.89, 0.81, 1.0, 0.95, 0.0])) == pytest.approx(0)
+    assert error(predicted, predicted - 0.1) == pytest.approx(0.1)
+    assert error(np.array([0.9, 0.9]), np.array([1.0, 0.8])) == pytest.approx(0)
+    assert "noise" in calibration.EMPTY and "sphere" not in calibration.EMPTY

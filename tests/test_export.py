@@ -73,6 +73,15 @@ def test_what_is_bundled_is_what_was_trained(state, tmp_path):
     assert found["low_res_masks"].shape == (7, 3, 8, 8)
 
 
+def test_the_card_tells_what_the_hours_of_training_bought(state, tmp_path):
+    rows = tmp_path / "stages.csv"
+    rows.write_text("what,hours,F1 at 0.7\n,1.0,0.93\nlonger,2.0,0.94\n", "utf-8")
+    card = bundle.bundle(state / "state.pt", tmp_path / "model", bundle.read_stages(rows))
+    (stages,) = card.evaluation.values()
+    assert [(row["hours"], row["F1 at 0.7"]) for row in stages] == [("1.0", "0.93"), ("2.0", "0.94")]
+    assert "trained from nothing" in card.source
+
+
 def test_graphs_that_differ_from_torch_are_not_bundled(state, tmp_path, monkeypatch):
     monkeypatch.setattr(bundle, "TOLERANCE", -1.0)
     with pytest.raises(ModelError, match="differ by more than"):
