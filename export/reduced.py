@@ -20,7 +20,7 @@ from segment_anything.modeling import Sam, image_encoder
 from torch import Tensor, nn
 
 from ..engine.synthetic import Scene, render
-from .loop import Schedule, run
+from .loop import QUICK_IN_HALF, Schedule, run
 from .sam import build, reference
 from .train import _edges, _pooled, _soft
 
@@ -155,7 +155,7 @@ def forward(net: Sam, item: Example) -> tuple[Tensor, Tensor, Tensor]:
 
 def losses(net: Trainee, item: Example) -> dict[str, Tensor]:
     """Loss terms of one example, named with a leading ``+``, and the soft IoU reached for prompts on lobes."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=QUICK_IN_HALF):
         logits, iou, embedding = forward(net.sam, item)
         seen = net.surroundings(embedding).float()
     there = torch.from_numpy(item.surroundings)

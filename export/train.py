@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from ..engine.synthetic_kinds import everything
 from ..models.card import CARD, ModelCard
 from .bundle import from_onnx
 from .colloid import LEVEL, MASKS, STRIDE, Colloid, normalise
-from .loop import Schedule, run
+from .loop import QUICK_IN_HALF, Schedule, run
 
 FIRST_SEED = 1_000_000
 """Seeds below are for tests and benchmarks; none of them is trained on."""
@@ -134,23 +135,25 @@ def example(seed: int) -> Example:
     return Example(image, points.astype(np.float32), on_lobe, cells, weights, targets, labels, auxiliary)
 
 
+_BETWEEN_CELLS: Final = F.interpolate(torch.eye(NEAR)[None], scale_factor=float(STRIDE), mode="linear")[0].T
+"""(pixels, cells) bilinear interpolation along one side of the square about a prompt, as a matrix."""
+
+
 def hard_iou(logits: Tensor, item: Example) -> Tensor:
     """(L, M) IoU of masks as the engine makes them, with the truth at the pixels of the image.
 
     Of (L, M, K) logits those of the square about a prompt are interpolated to pixels, as the engine does it, and
     counted pixel by pixel; cells far from it count as a whole, each for as many as it stands for.
     """
-    points, cells = (torch.from_numpy(a) for a in (item.points[item.on_lobe], item.cells))
-    count = len(cells)
-    side, width = NEAR * STRIDE, item.labels.shape[2] // STRIDE
+    count, side, width = len(item.cells), NEAR * STRIDE, item.labels.shape[2] // STRIDE
     square = LEVEL * torch.tanh(logits[:, :, : NEAR**2].reshape(count, len(MASKS), NEAR, NEAR) / LEVEL)
-    ours = F.interpolate(square, scale_factor=float(STRIDE), mode="bilinear", align_corners=False) > 0
-    first = cells[:, 0]
-    rows = (first // width * STRIDE)[:, None, None] + torch.arange(side)[:, None]
-    cols = (first % width * STRIDE)[:, None, None] + torch.arange(side)
-    labels, here = torch.from_numpy(item.labels), points.long()
-    truth = torch.stack([a[rows, cols] == a[here[:, 1], here[:, 0]][:, None, None] for a in labels], 1)
-    both, either = (ours & truth).sum((2, 3)), (ours | truth).sum((2, 3))
+    ours = (_BETWEEN_CELLS @ square @ _BETWEEN_CELLS.T).numpy() > 0
+    row, col = item.cells[:, 0] // width * STRIDE, item.cells[:, 0] % width * STRIDE
+    squares = np.lib.stride_tricks.sliding_window_view(item.labels, (side, side), (1, 2))[:, row, col]
+    x, y = item.points[item.on_lobe].astype(int).T
+    truth = (squares == item.labels[:, y, x, None, None]).swapaxes(0, 1)
+    both, either = (torch.tensor([[np.count_nonzero(mask) for mask in masks] for masks in a]).reshape(count, len(MASKS))
+                    for a in (ours & truth, ours | truth))  # fmt: skip
     far, wanted = logits[:, :, NEAR**2 :] > 0, torch.from_numpy(item.targets)[:, :, NEAR**2 :]
     stands_for = torch.from_numpy(item.weights)[:, None, NEAR**2 :] * STRIDE**2
     both = both + (far * wanted * stands_for).sum(2)
@@ -166,7 +169,7 @@ def losses(net: Colloid, item: Example) -> dict[str, Tensor]:
     grey = normalise(torch.from_numpy(item.image).float())[None, None].contiguous(memory_format=torch.channels_last)
     points, wanted, on_lobe = (torch.from_numpy(a) for a in (item.points, item.targets, item.on_lobe))
     cells, stands_for = torch.from_numpy(item.cells), torch.from_numpy(item.weights)[:, None]
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=QUICK_IN_HALF):
         y16, y8, y4, features = net.encoder.features(grey)
         auxiliary = net.auxiliary(y4)[0].float()
         weights, iou_logits = net.decoder.at_points(y16, y8, y4, points)

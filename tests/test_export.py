@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -155,9 +156,10 @@ def test_the_rate_warms_up_stays_and_falls_at_the_end():
 
 
 def test_a_stage_is_kept_whenever_so_many_hours_are_full(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "LONGEST_STEP", 1e-6)
+    ticks = itertools.count()
+    monkeypatch.setattr(loop.time, "process_time", lambda: 3600.0 * torch.get_num_threads() * next(ticks))
     net = torch.nn.Linear(1, 1)
     loop.run(tmp_path, net, float, lambda net, x: {"+loss": net(torch.tensor([x])).square().sum()}, 1,
-             Schedule(0.1, 1.0, 0.0), keep=0.9, stage=2.5e-6 / 3600, most_steps=6)  # fmt: skip
-    assert len(list(tmp_path.glob("stage-*.pt"))) == 1  # one name for all hours below 0.05
+             Schedule(0.1, 6.0, 0.0), keep=0.9, stage=2.0)  # fmt: skip
+    assert sorted(f.name for f in tmp_path.glob("stage-*.pt")) == [f"stage-00{n}.0h.pt" for n in (2, 4, 6)]
     assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 6
