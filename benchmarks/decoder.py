@@ -23,7 +23,7 @@ import torch
 from bars import Bar, bars_as_rows, print_bars, print_software, print_table, write_json
 from cost import seconds_of
 from numpy.typing import NDArray
-from samcolloid_edge.engine.machine import cores
+from samcolloid_edge.engine import machine
 from samcolloid_edge.export.graph import write_graph
 from samcolloid_edge.export.sam_decoder import INPUTS, OUTPUTS, write_decoder
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
@@ -94,9 +94,7 @@ def write_plain(reference: Decoding, path: Path) -> None:
 
 def session(path: Path, threads: int) -> Any:
     """A graph on the CPU, with onnxruntime's options as the engine sets them."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
+    options = machine.options(threads)
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
@@ -201,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; see the module's first lines."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--prompts", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=cores())
+    parser.add_argument("--threads", type=int, default=machine.cores())
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", type=Path, help="write all figures here")
     measure(parser.parse_args(arguments))

@@ -21,6 +21,7 @@ import onnxruntime
 import torch
 from bars import Bar, print_bars, print_table
 from numpy.typing import NDArray
+from samcolloid_edge.engine import machine
 from samcolloid_edge.export.quantise import quantise
 from samcolloid_edge.export.vit import write_encoder
 from segment_anything.modeling import ImageEncoderViT, Sam
@@ -63,10 +64,7 @@ def in_torch(sam: Any) -> Encode:
 
 def in_onnxruntime(path: Path, threads: int) -> Encode:
     """A graph as the engine runs it."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path), machine.options(threads), providers=["CPUExecutionProvider"])
     return lambda image: session.run(None, {"image": image})[0]
 
 

@@ -27,9 +27,11 @@ def warmup(
     start = time.perf_counter()
     bundled = Segmenter(device="cpu", threads=threads)
     bundled.analyze(render(Scene(shape=(192, 256), particle="trimer", radius_px=16)).image)
-    # Arrays of a single lobe are laid out otherwise, and that is another kernel.
+    # Arrays of a single lobe are laid out otherwise, and grey values are of the file's own type: other kernels.
     alone = Settings(schedule="exact", points_per_side=8, min_mask_region_area=50)
-    bundled.analyze(render(Scene(shape=(128, 128), isolated=True)).image, settings=alone)
+    image = render(Scene(shape=(128, 128), isolated=True)).image
+    for values in ("uint8", "uint16", "float32"):
+        bundled.analyze(image.astype(values), settings=alone)
     kept, folder = caches.kept(), caches.folder()
     where = f"{kept} kept in {folder}" if kept else f"cannot be kept in {folder}, so every run compiles them"
     typer.echo(f"kernels: {where}, {time.perf_counter() - start:.1f} s")

@@ -26,12 +26,10 @@ from ..models.contract import IMAGE, WINDOW, Tensors, check
 from ..models.errors import ModelError
 from ..models.stamps import state_of
 from ..models.store import locate, open_card
-from . import memory
+from . import machine, memory
 from .devices import CPU, CUDA, Providers, providers
 from .devices import Device as Device
 
-_QUIET: Final = 3
-"""onnxruntime's severity "error"; its warnings speak to its own developers."""
 _SAMPLE_CELLS: Final = 65536
 """Mask cells decoded to measure what they cost: one prompt of SAM's, 64 of the bundled model's."""
 _MASKS_HELD: Final = (16, 64)
@@ -192,10 +190,7 @@ def open_model(model: str | os.PathLike[str] | None = None, device: Device = "au
 
 
 def _open(path: Path, wanted: Providers, threads: int | None) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _QUIET
-    if threads is not None:
-        options.intra_op_num_threads = threads
+    options = machine.options(threads)
     # Waiting threads must not take the cores from the program that this engine runs in.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Buffers laid out ahead for each size of input: half as much memory again, and no quicker.

@@ -16,6 +16,7 @@ import onnx
 import onnxruntime
 import torch
 
+from ..engine import machine
 from ..engine.synthetic import Scene, render
 from ..models.card import ModelCard
 from ..models.errors import ModelError
@@ -77,10 +78,8 @@ def parity(net: Colloid, folder: Path) -> dict[str, float]:
     Run on rendered micrographs of several sizes, none of which the tracer saw, with one and two points a prompt.
     """
     net = net.eval()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
     encoder, decoder = (
-        onnxruntime.InferenceSession(str(folder / f), options, providers=["CPUExecutionProvider"])
+        onnxruntime.InferenceSession(str(folder / f), machine.options(None), providers=["CPUExecutionProvider"])
         for f in ("encoder.onnx", "decoder.onnx")
     )
     worst: dict[str, float] = {}

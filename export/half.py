@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from onnxruntime.transformers import float16
 
+from ..engine import machine
 from .graph import one_external_file, weights_file
 
 KEPT: Final = ("LayerNormalization", "Softmax", "ReduceMean", "Pow", "Sqrt", "Reciprocal", "Range", "CumSum", "Sin",
@@ -49,8 +50,7 @@ def peaks(path: Path, feeds: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, 
     ))  # fmt: skip
     onnx.save(model, graph_file)
     try:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options = machine.options(None)
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = onnxruntime.InferenceSession(str(graph_file), options, providers=["CPUExecutionProvider"])
         found: dict[str, float] = dict.fromkeys(of_node.values(), 0.0)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from onnx import helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from ..engine import machine
 from .graph import move_graph, one_external_file
 
 PRODUCTS = ("MatMul", "Gemm")
@@ -64,9 +65,7 @@ def sensitive_order(encoder: Path, inputs: Sequence[NDArray[Any]]) -> dict[str, 
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=encoder.parent) as folder:
         both = Path(folder) / "both.onnx"
         names = _write_both(encoder, both)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(str(both), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(both), machine.options(None), providers=["CPUExecutionProvider"])
         outputs, taken = [_error(name) for name in names], session.get_inputs()[0].name
         runs = [session.run(outputs, {taken: value}) for value in inputs]
         del session  # Windows removes no file that is mapped.

@@ -152,11 +152,11 @@ def test_the_same_micrograph_and_settings_go_to_segment_anything() -> None:
         small_result(settings=Settings(points_per_side=2, pred_iou_thresh=0.0, stability_score_thresh=0.0)),
         model=replace(CARD, checkpoint_sha256=sha256_of(REDUCED)),
     )
-    seconds, masks = command._generator(REDUCED, result, None)
+    seconds, masks = command._generator(REDUCED, result, result.model, None)
     assert seconds > 0
     assert 0 < masks <= 2 * 2 * 3
     with pytest.raises(ModelError, match="is not the checkpoint that by-hand was exported from"):
-        command._generator(Path(__file__), result, None)
+        command._generator(Path(__file__), result, result.model, None)
 
 
 def test_after_warmup_nothing_is_left_to_compile(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from samcolloid_edge.engine import machine
 from samcolloid_edge.export import graph, vit
 from samcolloid_edge.export.quantise import products, quantise, sensitive_order
 from samcolloid_edge.models.errors import ModelError
@@ -48,7 +49,7 @@ def as_sam(sam, image):
 
 
 def run(path, image):
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path), machine.options(None), providers=["CPUExecutionProvider"])
     return session.run(None, {"image": image})[0]
 
 
