@@ -22,6 +22,7 @@ from ..engine.page_html import write_page
 from ..engine.pipeline import Segmenter
 from ..engine.report_formats import ALWAYS, chosen, formats_of
 from ..engine.sample import Sample
+from ..engine.scale import side_digests
 from ..engine.settings import Settings
 from ..engine.statistics import describe, records
 from ..models.errors import ImageError, ModelError, OutputError, SamColloidError
@@ -216,8 +217,9 @@ def _identity(batch: Batch, path: Path) -> report.Identity:
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}).") from None
     version = report.versions()["samcolloid-edge"]
-    exclusions = batch.exclusions.of(digest)
-    return report.Identity(digest, batch.settings, _model_digest(batch), version, exclusions)
+    return report.Identity(
+        digest, batch.settings, _model_digest(batch), version, batch.exclusions.of(digest), side_digests(path)
+    )
 
 
 def _model_digest(batch: Batch) -> str | None:

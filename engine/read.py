@@ -16,7 +16,7 @@ from ..models.errors import ImageError
 from .databar import find_data_bar
 from .formats import decode
 from .raster import Raster
-from .scale import side_pixel_sizes
+from .scale import side_digests, side_pixel_sizes
 from .scale_bar import measure_scale_bar
 from .scale_choice import choose, percent
 from .types import Micrograph
@@ -68,6 +68,7 @@ def read(
         pixel_size_uncertainty=scale.uncertainty,
         pixel_sizes=scale.found,
         scale_bar=bar,
+        side_files={} if isinstance(source, np.ndarray) else side_digests(Path(name)),
         area=area,
         file_pixel_size=raster.pixel_sizes[0].x if raster.pixel_sizes else None,
         warnings=(*raster.warnings, *warnings, *scale.warnings),

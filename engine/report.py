@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from operator import itemgetter
@@ -71,6 +71,8 @@ class Identity:
     version: str
     exclusions: tuple[Particle, ...] = ()
     """Of this input, by the user."""
+    side_files: Mapping[str, str] = field(default_factory=dict)
+    """Name and sha256 of the microscope's text files beside it."""
 
 
 def versions() -> dict[str, str]:
@@ -143,14 +145,14 @@ def existing(
         return None
     found = read_record(folder)
     try:
-        there = (found["input"]["sha256"], found["settings"], (found["model"] or {}).get("digest"),
-                 found["versions"]["samcolloid-edge"], found["exclusions"])
+        there = (found["input"]["sha256"], found["input"]["side_files"], found["settings"],
+                 (found["model"] or {}).get("digest"), found["versions"]["samcolloid-edge"], found["exclusions"])
         whole = all(sha256_of(folder / name) == digest for name, digest in found["files"].items())
         lacks = {*files_of(formats)} - {*found["files"], "result.json"}
     except (KeyError, TypeError, AttributeError, OSError):
         return "other"
-    wanted = (identity.sha256, plain(identity.settings.to_dict()), identity.model_digest, identity.version,
-              plain(identity.exclusions))
+    wanted = (identity.sha256, dict(identity.side_files), plain(identity.settings.to_dict()), identity.model_digest,
+              identity.version, plain(identity.exclusions))  # fmt: skip
     if not whole or there != wanted:
         return "other"
     return "fewer" if lacks else "same"
@@ -176,6 +178,7 @@ def record(result: Result) -> dict[str, Any]:
         "input": {
             "path": micrograph.source,
             "sha256": micrograph.sha256,
+            "side_files": micrograph.side_files,
             "shape": micrograph.pixels.shape,
             "dtype": micrograph.pixels.dtype.name,
             "analysed_area": asdict(micrograph.area),

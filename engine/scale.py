@@ -6,7 +6,7 @@ lists what is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,7 @@ from tifffile import TiffFile
 from .pixel_size import PixelSize, Stated, tried
 from .scale_programs import imagej, ome
 from .scale_sem import fei, tescan, zeiss
-from .scale_side import hitachi, jeol, side_files, tescan_header
+from .scale_side import SideFile, hitachi, jeol, side_files, tescan_header
 from .scale_tem import gatan, sis, tvips
 
 _TAGS: Final[tuple[tuple[str, Callable[[TiffFile], Iterable[PixelSize] | None]], ...]] = (
@@ -44,11 +44,21 @@ def pixel_sizes(tiff: TiffFile) -> Stated:
 
 def side_pixel_sizes(image: Path) -> Stated:
     """The same from the text files that JEOL, Hitachi and TESCAN microscopes write beside ``image``."""
-    return _joined(
-        tried(f"The {name} metadata in {path.name}", partial(read, text))
-        for path, text in side_files(image)
-        for name, read in _SIDE_FILES
-    )
+    return _joined(stated for _, stated in _beside(image))
+
+
+def side_digests(image: Path) -> dict[str, str]:
+    """Name and sha256 of these files: they belong to the input as the image does."""
+    return {file.name: file.sha256 for file, _ in _beside(image)}
+
+
+def _beside(image: Path) -> Iterator[tuple[SideFile, Stated]]:
+    """The files beside ``image`` that are a microscope's, with what they state."""
+    for file in side_files(image):
+        for name, read in _SIDE_FILES:
+            stated = tried(f"The {name} metadata in {file.name}", partial(read, file.text))
+            if any(stated):
+                yield file, stated
 
 
 def _joined(parts: Iterable[Stated]) -> Stated:

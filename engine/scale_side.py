@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +17,17 @@ _LARGEST: Final = 1 << 20
 """Bytes: no such file is larger, and a larger one is something else."""
 
 
-def side_files(image: Path) -> Iterator[tuple[Path, str]]:
+@dataclass(frozen=True, slots=True)
+class SideFile:
+    """A text file beside an image."""
+
+    name: str
+    text: str
+    sha256: str
+    """Of its bytes."""
+
+
+def side_files(image: Path) -> Iterator[SideFile]:
     """The text files whose name says that they belong to ``image``: ``a.txt`` (JEOL, Hitachi), ``a.hdr`` and
     ``a-tif.hdr`` (TESCAN) for ``a.tif``, in either case of letters."""
     ending = image.suffix.removeprefix(".")
@@ -28,9 +40,10 @@ def side_files(image: Path) -> Iterator[tuple[Path, str]]:
                 if key in seen or path == image or not path.is_file() or path.stat().st_size > _LARGEST:
                     continue
                 seen.add(key)
-                yield path, _text(path.read_bytes())
+                data = path.read_bytes()
             except OSError:  # a neighbour that cannot be read is no reason to refuse the image
                 continue
+            yield SideFile(path.name, _text(data), hashlib.sha256(data).hexdigest())
 
 
 def jeol(text: str) -> list[PixelSize] | None:

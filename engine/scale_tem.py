@@ -30,8 +30,8 @@ def sis(tiff: TiffFile) -> list[PixelSize] | None:
 def tvips(tiff: TiffFile) -> list[PixelSize] | None:
     """PixelSizeX and PixelSizeY of TemData, nm in single precision.
 
-    The record is read here after tifffile's ``TVIPS_HEADER_V1`` and ``_V2``, for its value is in m before tifffile
-    2025.12 and in nm since.
+    The record is read here after tifffile's ``TVIPS_HEADER_V1`` and ``_V2``, for the sizes that tifffile itself
+    gives are in m before its version 2026.3.3 and in nm since.
     """
     tag = tiff.pages.first.tags.get(TVIPS)
     if tag is None:

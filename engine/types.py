@@ -82,6 +82,8 @@ class Micrograph:
     """All that the file, its side files and its labelled scale bar state, the most trusted first."""
     scale_bar: float | None = None
     """Length of the burnt-in scale bar, px; None where none was found."""
+    side_files: Mapping[str, str] = field(default_factory=dict)
+    """Name and sha256 of the microscope's text files beside the image."""
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

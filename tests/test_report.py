@@ -92,11 +92,11 @@ def test_the_record_says_how_the_result_came_about(tmp_path: Path) -> None:
     result = small_result(source="a.tif", sha256=SHA, settings=Settings(pixel_size=2.0))
     stated = PixelSize(2.5, 2.5, "a tag")
     micrograph = replace(result.micrograph, file_pixel_size=2.5, pixel_size_uncertainty=0.1, warnings=("one",),
-                         pixel_sizes=(stated,), scale_bar=67.0)  # fmt: skip
+                         pixel_sizes=(stated,), scale_bar=67.0, side_files={"a.txt": "cd"})  # fmt: skip
     save(replace(result, micrograph=micrograph, warnings=("one", "two")), tmp_path)
     found = json.loads((tmp_path / "result.json").read_text("utf-8"))
     assert found["input"] == {
-        "path": "a.tif", "sha256": SHA, "shape": [120, 110], "dtype": "uint8",
+        "path": "a.tif", "sha256": SHA, "side_files": {"a.txt": "cd"}, "shape": [120, 110], "dtype": "uint8",
         "analysed_area": {"row0": 0, "col0": 0, "row1": 120, "col1": 110},
         "mapped_to_8_bit": None,
     }
@@ -188,7 +188,8 @@ def test_a_result_is_the_same_only_where_input_settings_model_version_and_files_
     assert report.existing(tmp_path, identity(result)) is None
     save(result, tmp_path)
     assert report.existing(tmp_path, identity(result)) == "same"
-    edited = {"sha256": "cd" * 32, "settings": Settings(max_overlap=0.4), "model_digest": "0", "version": "0"}
+    edited = {"sha256": "cd" * 32, "side_files": {"a.txt": "cd"}, "settings": Settings(max_overlap=0.4),
+              "model_digest": "0", "version": "0"}  # fmt: skip
     for other in ({name: value} for name, value in edited.items()):
         assert report.existing(tmp_path, identity(result, **other)) == "other"
 

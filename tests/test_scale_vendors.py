@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,7 @@ def test_jeols_side_file_states_the_bar_and_its_label(tmp_path: Path, marker: st
     micrograph = read(written(tmp_path, tiff_bytes(GREY)))
     assert micrograph.pixel_size == pytest.approx(nm / 112, rel=1e-11)
     assert micrograph.pixel_size_source == "JEOL side file, $$SM_MICRON_MARKER / $$SM_MICRON_BAR"
+    assert micrograph.side_files == {name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()}
     assert micrograph.warnings == ()
 
 
@@ -185,7 +187,7 @@ def test_a_text_file_of_another_kind_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "image.txt").write_text("Notes: the scale bar is 300 nm, PixelSize=3\n", "utf-8")
     (tmp_path / "image.hdr").write_bytes(b"\x89\xff\x00 no text")
     micrograph = read(written(tmp_path, tiff_bytes(GREY)))
-    assert (micrograph.pixel_size, micrograph.warnings) == (None, ())
+    assert (micrograph.pixel_size, micrograph.warnings, micrograph.side_files) == (None, (), {})
 
 
 @pytest.mark.parametrize(
