@@ -29,8 +29,8 @@ LOBE_OPACITY: Final = 0.8
 """Of the line between two lobes of one set; a set's own outline is opaque."""
 CASING: Final = 0.35
 """Brightness that is left to the background right outside an outline: colours show on bright and on dark ground."""
-NEIGHBOUR_PX: Final = (1, 6, 14)
-"""Sets whose outlines come as close as this get different colours."""
+NEIGHBOUR_PX: Final = {2: 100, 6: 10, 14: 1}
+"""Sets whose outlines come as close as this get different colours; where those run out, by these weights."""
 LONG_SIDE: Final = 1600
 """Pictures with a shorter long side are magnified a whole number of times, up to ``MOST``, to reach it, px."""
 MOST: Final = 4
@@ -157,30 +157,33 @@ def _write_roles(picture: Image.Image, result: Result, places: F32, widths: NDAr
 
 def colour_numbers(groups: I32, last: int) -> I64:
     """(last,) palette index of the sets 1..last: of the colours that no near set has, the least used one."""
-    near: list[set[int]] = [set() for _ in range(last + 1)]
-    for one, other in _close_pairs(groups, last):
-        near[one].add(other)
-        near[other].add(one)
+    near: list[dict[int, int]] = [{} for _ in range(last + 1)]
+    for one, other, weight in _close_pairs(groups, last):
+        near[one].setdefault(other, weight)  # the closest comes first
+        near[other].setdefault(one, weight)
     numbers = np.full(last + 1, -1, np.int64)
     used = np.zeros(len(PALETTE), np.int64)
     for group in range(1, last + 1):
-        around = np.bincount([numbers[n] for n in near[group] if numbers[n] >= 0], minlength=len(PALETTE))
+        around = np.zeros(len(PALETTE), np.int64)
+        for other, weight in near[group].items():
+            if numbers[other] >= 0:
+                around[numbers[other]] += weight
         numbers[group] = np.lexsort((used, around))[0]
         used[numbers[group]] += 1
     return numbers[1:]
 
 
-def _close_pairs(groups: I32, last: int) -> Iterator[tuple[int, int]]:
-    """Pairs of sets 1..last that have pixels ``NEIGHBOUR_PX`` apart along a row, a column or a diagonal."""
+def _close_pairs(groups: I32, last: int) -> Iterator[tuple[int, int, int]]:
+    """Pairs of sets 1..last with pixels ``NEIGHBOUR_PX`` apart along a row, a column or a diagonal; their weight."""
     height, width = groups.shape
-    for distance in NEIGHBOUR_PX:
+    for distance, weight in NEIGHBOUR_PX.items():
         for down, right in ((0, distance), (distance, 0), (distance, distance), (distance, -distance)):
             here = groups[: max(0, height - down), max(0, -right) : max(0, width - max(0, right))]
             there = groups[down:, max(0, right) : max(0, width + min(0, right))]
             touching = (here > 0) & (there > 0) & (here != there) & (here <= last) & (there <= last)
             codes = here[touching].astype(np.int64) * (last + 1) + there[touching]
             for code in np.unique(codes):
-                yield divmod(int(code), last + 1)
+                yield (*divmod(int(code), last + 1), weight)
 
 
 def _scale_bar(picture: Image.Image, micrograph: Micrograph, k: int) -> None:

@@ -15,21 +15,21 @@ import numpy as np
 from .columns import LOBE_COLUMNS
 from .filters import COUNTING
 from .set_table import SET_COLUMNS
+from .statistics import COLUMNS as STATISTICS_COLUMNS
 from .types import Result, Table
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
 
-SECTIONS: Final = ("created", "input", "pixel_size", "zoom", "settings", "filters", "model", "providers", "versions",
-                   "counts", "timings", "warnings")  # fmt: skip
-"""Of the record, in the order of the sheet ``settings``."""
+ELSEWHERE: Final = ("schema_version", "summary", "statistics", "units")
+"""Parts of the record that the sheet ``settings`` leaves to others."""
 NARROWEST: Final = 9
 WIDEST: Final = 60
 """Characters of a column."""
 
 
 def workbook(result: Result, found: Mapping[str, Any]) -> bytes:
-    """Sheets ``lobes``, ``sets``, ``summary``, ``settings`` and ``columns``; ``found`` is the result's record."""
+    """Sheets ``lobes``, ``sets``, ``summary``, ``statistics``, ``settings`` and ``columns``; ``found`` is the result's record."""
     from xlsxwriter import Workbook
 
     file = io.BytesIO()
@@ -37,8 +37,10 @@ def workbook(result: Result, found: Mapping[str, Any]) -> bytes:
         for name, table in (("lobes", result.lobes), ("sets", result.sets)):
             _sheet(book, name, list(table), _rows(table), first_fixed=True)
         _sheet(book, "summary", ("quantity", "value"), _flat(found["summary"]))
-        settings = ((section, *row) for section in SECTIONS for row in _flat(found[section]))
-        _sheet(book, "settings", ("section", "name", "value"), settings)
+        described = ([row.get(c) for c in STATISTICS_COLUMNS] for row in found["statistics"]["rows"])
+        _sheet(book, "statistics", list(STATISTICS_COLUMNS), described)
+        settings = ((part, *row) for part in found if part not in ELSEWHERE for row in _flat(found[part]))
+        _sheet(book, "settings", ("part", "name", "value"), settings)
         _sheet(book, "columns", ("table", "column", "unit", "definition", "source"), _columns(result))
     return file.getvalue()
 

@@ -55,12 +55,14 @@ def test_a_set_has_one_colour_of_the_palette_around_it_and_paler_lines_inside() 
     assert (picture[seam] != chosen[0]).any(axis=1).all()
 
 
-def test_sets_next_to_each_other_differ_in_colour() -> None:
-    lobes = [(10 + 20 * r, 10 + 20 * c, 9, 6 * r + c) for r in range(6) for c in range(6)]
+@pytest.mark.parametrize(("step", "radius"), [(20, 9), (12, 5)])
+def test_sets_next_to_each_other_differ_in_colour_also_where_more_are_near_than_there_are_colours(
+    step: int, radius: int
+) -> None:
+    lobes = [(10 + step * r, 10 + step * c, radius, 6 * r + c) for r in range(6) for c in range(6)]
     chosen = colours(result_of(*discs((120, 120), lobes), pixel_size=None)).reshape(6, 6, 3)
-    colour = {(r, c): tuple(chosen[r, c]) for r in range(6) for c in range(6)}
-    for (r, c), here in colour.items():
-        assert all(colour.get((r + dr, c + dc)) != here for dr, dc in ((0, 1), (1, 0), (1, 1), (1, -1)))
+    assert (chosen[1:] != chosen[:-1]).any(axis=2).all()
+    assert (chosen[:, 1:] != chosen[:, :-1]).any(axis=2).all()
 
 
 def test_lobes_of_no_set_are_white() -> None:

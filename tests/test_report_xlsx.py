@@ -25,7 +25,7 @@ def rows(book: Workbook, sheet: str) -> list[tuple[Any, ...]]:
 def test_the_tables_read_back_with_their_types() -> None:
     result = small_result()
     book = opened(result)
-    assert book.sheetnames == ["lobes", "sets", "summary", "settings", "columns"]
+    assert book.sheetnames == ["lobes", "sets", "summary", "statistics", "settings", "columns"]
     for name, table in (("lobes", result.lobes), ("sets", result.sets)):
         header, *body = rows(book, name)
         assert list(header) == list(table)
@@ -53,11 +53,13 @@ def test_text_is_never_a_formula() -> None:
 
 def test_headers_stay_in_view_and_columns_are_wide_enough() -> None:
     book = opened(small_result())
-    assert [sheet.freeze_panes for sheet in book] == ["B2", "B2", "A2", "A2", "A2"]
+    assert [sheet.freeze_panes for sheet in book] == ["B2", "B2", "A2", "A2", "A2", "A2"]
     for sheet in book:
+        # Neighbours of one width are one entry.
+        widths = {n: d.width for d in sheet.column_dimensions.values() for n in range(d.min, d.max + 1)}
         for cell in sheet[1]:
             assert cell.font.bold
-            assert sheet.column_dimensions[cell.column_letter].width >= len(cell.value)
+            assert widths[cell.column] >= len(cell.value)
 
 
 def test_the_other_sheets_say_how_it_came_about_and_what_the_columns_mean() -> None:
@@ -65,6 +67,9 @@ def test_the_other_sheets_say_how_it_came_about_and_what_the_columns_mean() -> N
     book = opened(result)
     summary = dict(rows(book, "summary")[1:])
     assert (summary["lobes"], summary["trimers"]) == (5, 1)
+    header, *body = rows(book, "statistics")
+    (area,) = (dict(zip(header, row, strict=True)) for row in body if row[:3] == ("lobes", "all", "area"))
+    assert area["n"] == 5
     settings = {row[:2]: row[2] for row in rows(book, "settings")[1:]}
     assert settings["pixel_size", "nm_per_px"] == 2.0
     assert settings["settings", "particle"] == "auto"
