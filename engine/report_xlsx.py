@@ -29,7 +29,7 @@ WIDEST: Final = 60
 
 
 def workbook(result: Result, found: Mapping[str, Any]) -> bytes:
-    """Sheets ``lobes``, ``sets``, ``summary``, ``statistics``, ``settings`` and ``columns``; ``found`` is the result's record."""
+    """One sheet each for lobes, sets, summary, statistics, settings and columns; ``found`` is the result's record."""
     from xlsxwriter import Workbook
 
     file = io.BytesIO()
