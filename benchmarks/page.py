@@ -28,7 +28,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from browser import Browser, chromium
 from handmade import result_of
 
-SCENE: Final = Scene(seed=900, shape=(3072, 4096), particle="trimer", radius_px=18.0, packing=0.55)
+SCENE: Final = Scene(seed=900, shape=(3072, 4096), particle="trimer", radius_px=24.0, packing=0.55)
 LEAST_LOBES: Final = 5000
 FIRST_PICTURE: Final = 2000.0
 """ms from the start of the navigation until the picture with all outlines is drawn."""

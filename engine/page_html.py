@@ -25,6 +25,8 @@ SCRIPTS: Final = (
     "data.js", "statistics.js", "outlines.js", "picture.js", "charts.js", "details.js", "table.js", "app.js",
 )  # fmt: skip
 """Of the page, in the order in which they run, as one module."""
+FOLLOWS: Final = frozenset({"statistics", "summary"})
+"""Of the record, what the page computes itself, since it follows what the user excludes."""
 
 
 def write_page(
@@ -84,8 +86,8 @@ def _run(images: Sequence[PageImage], missing: Sequence[str]) -> dict[str, Any]:
         "palette": ["#" + bytes(colour).hex() for colour in PALETTE.tolist()],
         "definitions": {"lobes": _definitions(LOBE_COLUMNS), "sets": _definitions(SET_COLUMNS)},
         "images": [
-            {"name": image.name, "folder": image.folder, "record": image.record, "lobes": image.lobes,
-             "sets": image.sets, "note": image.note}
+            {"name": image.name, "record": {k: v for k, v in image.record.items() if k not in FOLLOWS},
+             "lobes": image.lobes, "sets": image.sets, "note": image.note}
             for image in images
         ],
     }  # fmt: skip

@@ -13,12 +13,16 @@ from browser import Browser
 from handmade import TRIMER_AND_DUMBBELL, discs, result_of, small_result
 from samcolloid_edge.engine.exclusions import Exclusions, exclude
 from samcolloid_edge.engine.page_html import write_page
-from samcolloid_edge.engine.types import Result
+from samcolloid_edge.engine.sample import Sample
+from samcolloid_edge.engine.settings import Settings
+from samcolloid_edge.engine.statistics import describe
+from samcolloid_edge.engine.types import Lobe, Result
 from selenium.webdriver.common.keys import Keys
 from test_page_data import PIXELS, written
 
 ALONE = (100, 20, 7, -1)
 """A lobe of no set."""
+STATISTICS = ("n", "mean", "sd", "cv", "d10", "d50", "d90")
 CUT = (0, 90, 8, 2)
 """A sphere that the border cuts."""
 
@@ -87,8 +91,8 @@ def test_a_click_excludes_a_particle_all_figures_follow_and_another_restores_it(
     after = browser.statistics()
     left = one.lobes["equivalent_diameter_area_nm"][[0, 1, 2, 6]]
     assert after["all"]["n"] == 4
-    assert after["all"]["mean"] == pytest.approx(left.mean())
-    assert "large" not in after
+    assert after["all"]["mean"] == pytest.approx(np.average(left, weights=one.lobes["edge_weight"][[0, 1, 2, 6]]))
+    assert after["dumbbell large"]["n"] == 0
     assert "1 excluded by you" in browser.text("#totals")
     assert "2 excluded by you, 1 at the edge" in browser.text("#statistics-note")
     assert [line.text for line in browser.all("#rows .state")] == ["counts"] * 3 + ["user"] * 2 + ["edge", "counts"]
@@ -97,12 +101,41 @@ def test_a_click_excludes_a_particle_all_figures_follow_and_another_restores_it(
     assert "0 excluded by you" in browser.text("#totals")
 
 
-def test_the_page_and_the_engine_describe_the_same_numbers_alike(browser: Browser, one: Result) -> None:
-    values = np.random.default_rng(3).lognormal(4, 0.4, 201)
-    found = browser.run("return report.describe(arguments[0])", values.tolist())
-    expected = {"n": 201, "mean": values.mean(), "sd": values.std(ddof=1), "cv": values.std(ddof=1) / values.mean(),
-                "d10": np.quantile(values, 0.1), "d50": np.median(values), "d90": np.quantile(values, 0.9)}  # fmt: skip
-    assert found == pytest.approx(expected, rel=1e-12)
+def test_figures_are_those_of_the_statistics_that_the_engine_writes(browser: Browser, pages: Pages) -> None:
+    cut = result_of(*discs((120, 110), [*TRIMER_AND_DUMBBELL, CUT, (100, 20, 7, 3), (60, 0, 5, 4), (60, 9, 6, 4)]))
+    clean = small_result(pixel_size=3.0, settings=Settings(roi=(0, 0, 70, 110)))
+    browser.open(pages.of(cut=cut, clean=clean))
+    browser.choose("#scope", "scaled")
+    browser.at(100, 20, click=True)
+    excluded = exclude(cut, ((Lobe(100.0, 20.0, float(cut.lobes["area"][6])),),))
+    table = describe([Sample.of(replace(excluded, micrograph=replace(cut.micrograph, sha256="1"))), Sample.of(clean)])
+    for of, weighting, quantity in (
+        ("lobes", "number", "equivalent_diameter_area"), ("lobes", "volume", "equivalent_diameter_area"),
+        ("lobes", "number", "feret_diameter_max"), ("sets", "number", "distance"), ("sets", "number", "area"),
+    ):  # fmt: skip
+        browser.choose("#population", of)
+        browser.choose("#quantity", quantity)
+        if weighting != "number":
+            browser.choose("#weighting", weighting)
+        expected = {
+            str(table["group"][row]): {name: float(table[name][row]) for name in STATISTICS}
+            for row in range(table.n_rows)
+            if (table["table"][row], table["weighting"][row], table["quantity"][row]) == (of, weighting, quantity)
+        }  # fmt: skip
+        found = {group: values for group, values in browser.statistics().items() if values["n"]}
+        if len(found) == 1:
+            expected.pop("all")
+        assert found.keys() == expected.keys()
+        for group, values in expected.items():
+            assert {k: np.nan if v is None else v for k, v in found[group].items() if k != "density"} == pytest.approx(
+                values, rel=1e-7, nan_ok=True
+            )
+    densities = {
+        str(table["group"][row]): table["mean"][row] for row in range(table.n_rows)
+        if (table["table"][row], table["quantity"][row]) == ("sets", "number_density")
+    }  # fmt: skip
+    shown = {group: values["density"] for group, values in browser.statistics().items() if values["density"]}
+    assert shown == pytest.approx(densities, rel=1e-7)
 
 
 def test_the_histogram_counts_every_value_once_in_as_many_bins_as_asked_for(browser: Browser, one: Result) -> None:
@@ -114,10 +147,11 @@ def test_the_histogram_counts_every_value_once_in_as_many_bins_as_asked_for(brow
         assert len(edges) == bins + 1
         values = [float(f"{value:.10g}") for value in one.lobes["equivalent_diameter_area_nm"][[0, 1, 2, 3, 4, 6]]]
         assert np.array_equal(np.sum(counts, axis=0), np.histogram(values, edges)[0])
-    assert browser.text("#bins-number") == "80"
+    assert browser.text("#bins-number").startswith("80 × ")
     browser.choose("#population", "sets")
     browser.choose("#quantity", "distance")
     assert list(browser.statistics()) == ["dumbbell"]
+    assert browser.statistics()["dumbbell"]["n"] == 1
     assert browser.statistics()["dumbbell"]["mean"] == pytest.approx(one.sets["distance_nm"][1])
     assert browser.run("return report.histogram.title") == "distance [nm]"
 
@@ -131,7 +165,7 @@ def test_the_table_is_sorted_filtered_and_linked_with_the_picture(browser: Brows
     assert first_column() == ascending
     browser.click('#rows [data-name="equivalent_diameter_area_nm"]')
     assert first_column() == ascending[::-1]
-    browser.choose("#filter-role", "b")
+    browser.choose("#filter-role", "trimer b")
     assert first_column() == ["2"]
     browser.click("#filter-clear")
     browser.choose("#filter-column", "equivalent_diameter_area_nm")
@@ -185,8 +219,9 @@ def test_micrographs_are_chosen_in_a_list_and_pooled_by_scale(browser: Browser, 
     results = {"a": small_result(), "b": small_result(pixel_size=3.0), "c": small_result(pixel_size=None)}
     browser.open(pages.of(**results))
     browser.choose("#scope", "scaled")
-    pooled = np.concatenate([results[name].lobes["equivalent_diameter_area_nm"] for name in "ab"])
-    assert browser.statistics()["all"]["mean"] == pytest.approx(pooled.mean())
+    pooled, weight = (np.concatenate([results[name].lobes[column] for name in "ab"])
+                      for column in ("equivalent_diameter_area_nm", "edge_weight"))  # fmt: skip
+    assert browser.statistics()["all"]["mean"] == pytest.approx(np.average(pooled, weights=weight))
     assert browser.statistics()["all"]["n"] == 10
     browser.choose("#scope", "unscaled")
     assert browser.statistics()["all"]["n"] == 5
@@ -206,7 +241,7 @@ def test_nothing_found_is_a_page_as_well(browser: Browser, pages: Pages) -> None
     nothing = result_of(np.zeros((120, 110), np.int32), np.zeros(0, np.int32))
     browser.open(pages.of(nothing=replace(nothing, warnings=("No particle was found.",))))
     browser.complaints()
-    assert browser.statistics() == {}
+    assert [row["n"] for row in browser.statistics().values()] == [0]
     assert "0 lobes, 0 sets" in browser.text("#totals")
     assert "No particle was found." in browser.text("#method")
     browser.at(60, 55, click=True)

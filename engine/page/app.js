@@ -48,9 +48,11 @@ function open(index) {
 /** The choices that depend on the micrograph and on what is shown of it. */
 function fillChoices() {
   options(byId("scope"), scopes.filter(([name, , holds]) => name === "this" || (images.length > 1 && images.some(holds))));
-  const kind = byId("population").value, counted = current[kind];
-  const isTwin = (name) => /_nm2?$/.test(name) && counted.has(name.replace(/_nm2?$/, ""));
-  const measures = counted.names.filter((name) => !NOT_MEASURES.has(name) && !isTwin(name) && (counted.isNumeric(name) || !counted.length));
+  const counted = inScope().map((image) => image[byId("population").value]);
+  const isTwin = (name) => /_nm2?$/.test(name) && counted.some((of) => of.has(name.replace(/_nm2?$/, "")));
+  const isMeasure = (name) => counted.some((of) => of.has(name) && (of.isNumeric(name) || !of.length));
+  const names = [...new Set(counted.flatMap((of) => of.names))];
+  const measures = names.filter((name) => !NOT_MEASURES.has(name) && !isTwin(name) && isMeasure(name));
   options(byId("quantity"), measures.map((name) => [name, name]), measures.includes(byId("quantity").value) ? byId("quantity").value : "equivalent_diameter_area");
   const rows = table.table, groups = ordered(Array.from({ length: rows.length }, (_, row) => current.group(table.kind, row)));
   options(byId("filter-role"), [["", "any"], ...groups.map((group) => [group, group])]);
@@ -58,28 +60,36 @@ function fillChoices() {
     byId("filter-column").value || "equivalent_diameter_area");
 }
 
+function inScope() {
+  const [, , holds] = scopes.find(([name]) => name === byId("scope").value);
+  return images.filter(holds);
+}
+
 /** All figures, after a change of what counts or of what is asked for. */
 function refresh() {
   const kind = byId("population").value, quantity = byId("quantity").value;
-  const [, , holds] = scopes.find(([name]) => name === byId("scope").value);
-  const of = images.filter(holds), scaled = of.every((image) => image.pixelSize !== null);
-  const { groups, values, out } = collect(of, kind, quantity, scaled);
-  const units = of[0]?.[kind].units ?? {};
-  const unit = (scaled && (units[`${quantity}_nm`] ?? units[`${quantity}_nm2`])) || units[quantity] || "";
-  const all = values.flat(), number = bins ?? autoBins(all);
+  const of = inScope(), scaled = of.every((image) => image.pixelSize !== null);
+  byId("weighting").disabled = kind !== "lobes" || !DIAMETERS.has(quantity);
+  if (byId("weighting").disabled) byId("weighting").value = "number";
+  const power = WEIGHTINGS[byId("weighting").value];
+  const found = collect(of, kind, quantity, scaled, power);
+  const units = of[0]?.[kind].units ?? {}, first = of[0]?.[kind];
+  const unit = (scaled && units[first.scaled(quantity)]) || units[quantity] || "";
+  const number = bins ?? autoBins(found.all.x);
   byId("bins").value = number;
-  byId("bins-number").textContent = number;
-  histogram.show(groups, values, number, `${quantity}${unit ? ` [${unit}]` : ""}`);
-  fillStatistics(byId("statistics"), groups, values, unit);
-  byId("statistics-note").textContent = leftOut(out);
+  histogram.show(found.groups, number, `${quantity}${unit ? ` [${unit}]` : ""}`, power > 0);
+  byId("bins-number").textContent = `${number} × ${shown(histogram.edges[1] - histogram.edges[0], 3)}${unit ? ` ${unit}` : ""}`;
+  fillStatistics(byId("statistics"), found, unit, scaled ? "µm²" : "px²");
+  byId("statistics-note").textContent = noteOf(found);
   fillTotals();
   byId("restore").disabled = !current.user.some(Boolean);
 }
 
-function leftOut(out) {
+function noteOf({ out, covered }) {
   const parts = [[out.user, "excluded by you"], [out.filter, "left out by filters"], [out.edge, "at the edge of the analysed area"]];
   const named = parts.filter(([n]) => n).map(([n, why]) => `${shown(n)} ${why}`);
-  return `SD with n − 1; D10, D50, D90: quantiles by number.${named.length ? ` Not counted: ${named.join(", ")}.` : ""}`;
+  return `${named.length ? `Not counted: ${named.join(", ")}. ` : ""}Lobes cover ${shown(100 * covered, 3)} % of the area. ` +
+    "Statistics as in statistics.csv, with edge weights; those of a role count the lobes of whole sets.";
 }
 
 function fillTotals() {
@@ -109,7 +119,7 @@ function valueOf(particle, lobe) {
   const kind = byId("population").value;
   const row = particle < 0 ? -1 : kind === "sets" ? (current.isSet(particle) ? particle : -1) : lobe >= 0 ? lobe : current.members[particle][0];
   const quantity = byId("quantity").value, of = current[kind];
-  const name = [`${quantity}_nm`, `${quantity}_nm2`].find((twin) => of.has(twin)) ?? quantity;
+  const name = of.scaled(quantity);
   return row < 0 || !of.has(name) ? NaN : of.numbers(name)[row];
 }
 
@@ -128,12 +138,12 @@ function toggle(particle) {
     return;
   }
   current.user[particle] = 1 - current.user[particle];
+  picture.drawParticle(particle);
   changed(`${nameOf(current, particle)} ${current.user[particle] ? "excluded" : "restored"}.`);
   choose(particle, "picture");
 }
 
 function changed(what) {
-  picture.draw();
   if (table.filter.state || table.sort.name === "state") table.refilter();
   else table.drawRows();
   refresh();
@@ -159,7 +169,8 @@ for (const name of ["image", "lobes", "sets", "excluded"]) {
   on(`show-${name}`, "change", (event) => { picture.show[name] = event.target.checked; picture.draw(); });
 }
 on("colours", "change", (event) => { picture.show.colours = event.target.value; fillLegend(); picture.draw(); });
-on("restore", "click", () => { current.user.fill(0); changed("All particles of this micrograph restored."); });
+on("restore", "click", () => { current.user.fill(0); picture.draw(); changed("All particles of this micrograph restored."); });
+on("weighting", "change", refresh);
 for (const id of ["population", "quantity", "scope"]) on(id, "change", () => { bins = null; fillChoices(); refresh(); });
 on("bins", "input", (event) => { bins = Number(event.target.value); refresh(); });
 on("bins-auto", "click", () => { bins = null; refresh(); });

@@ -1,37 +1,8 @@
 // The histogram (uPlot) and the table of statistics.
 
-const STATISTICS = [["n", "n"], ["mean", "Mean"], ["sd", "SD"], ["cv", "CV"], ["d10", "D10"], ["d50", "Median (D50)"], ["d90", "D90"]];
-const GROUP_ORDER = ["sphere", "large", "small", "a", "b", "c", "dumbbell", "trimer", "chain"];
-const NOT_MEASURES = new Set(["label", "set", "lobe", "kind", "lobes", "excluded_by", "touches_edge"]);
-
-/** Distinct groups in an order that people expect: roles, then letters, "no set" last. */
-function ordered(groups) {
-  const rank = (group) => (group === "no set" ? 1e6 : GROUP_ORDER.indexOf(group) >= 0 ? GROUP_ORDER.indexOf(group) : 1000);
-  return [...new Set(groups)].sort((one, other) => rank(one) - rank(other) || one.length - other.length || (one < other ? -1 : 1));
-}
-
-/** What is counted: of which rows, which quantity, over which micrographs. */
-function collect(images, kind, quantity, scaled) {
-  const values = new Map(), out = { user: 0, filter: 0, edge: 0, lacking: 0, undefined: 0 };
-  for (const image of images) {
-    const table = image[kind];
-    const name = scaled && table.has(`${quantity}_nm`) ? `${quantity}_nm` : scaled && table.has(`${quantity}_nm2`) ? `${quantity}_nm2` : quantity;
-    if (!table.has(name)) { out.lacking++; continue; }
-    const column = table.numbers(name);
-    for (let row = 0; row < table.length; row++) {
-      const excluded = image.excludedBy(kind, row);
-      if (excluded) out[excluded === USER ? "user" : "filter"]++;
-      else if (image.touchesEdge(kind, row)) out.edge++;
-      else if (!Number.isNaN(column[row])) {
-        const group = image.group(kind, row);
-        if (values.has(group)) values.get(group).push(column[row]);
-        else values.set(group, [column[row]]);
-      }
-    }
-  }
-  const groups = ordered(values.keys());
-  return { groups, values: groups.map((group) => values.get(group)), out };
-}
+const STATISTICS = [["n", "n"], ["mean", "Mean"], ["sd", "SD"], ["cv", "CV"], ["d10", "D10"], ["d50", "D50"], ["d90", "D90"]];
+const MEANINGS = { n: "lobes or sets with a value", cv: "SD / mean", d50: "median", density: "with edge weights, as all others but n" };
+const NOT_MEASURES = new Set(["label", "set", "lobe", "kind", "lobes", "excluded_by", "touches_edge", "edge_weight"]);
 
 /** A colour as it stands in the page's style. */
 const styled = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -47,16 +18,19 @@ class Histogram {
 
   size() { return { width: Math.max(240, this.place.clientWidth), height: 260 }; }
 
-  /** Show the values of each group in equal bins. */
-  show(groups, values, bins, title) {
-    let low = Infinity, high = -Infinity;
-    for (const of of values) for (const value of of) { low = Math.min(low, value); high = Math.max(high, value); }
+  /** Show populations in equal bins: their number, or the share of the weight of all, %. */
+  show(populations, bins, title, byWeight) {
+    let low = Infinity, high = -Infinity, total = 0;
+    for (const { x, weight } of populations) {
+      for (let i = 0; i < x.length; i++) { low = Math.min(low, x[i]); high = Math.max(high, x[i]); total += weight[i]; }
+    }
     this.edges = low <= high ? binEdges(low, high, bins) : new Float64Array([0, 1]);
-    this.counts = values.map((of) => countBins(of, this.edges));
-    const data = [this.edges, ...this.counts.map((counts) => [...counts, 0])];
-    const key = JSON.stringify([groups, title]);
-    if (this.chart && key === this.key) return this.chart.setData(data);
-    [this.key, this.groups, this.title, this.data] = [key, groups, title, data];
+    const shares = (weight) => weight.map((value) => (100 * value) / total);
+    this.counts = populations.map(({ x, weight }) => fillBins(x, this.edges, byWeight && shares(weight)));
+    this.data = [this.edges, ...this.counts.map((counts) => [...counts, 0])];
+    const groups = populations.map(({ name }) => name), key = JSON.stringify([groups, title, byWeight]);
+    if (this.chart && key === this.key) return this.chart.setData(this.data);
+    Object.assign(this, { key, groups, title, byWeight });
     return this.rebuild();
   }
 
@@ -72,7 +46,7 @@ class Histogram {
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
       scales: { x: { time: false, range: (_, low, high) => [low - (high - low) * 0.02, high + (high - low) * 0.02] },
         y: { range: (_, __, high) => [0, Math.max(1, high * 1.08)] } },
-      axes: [{ ...axis, label: this.title, size: 40, labelSize: 22 }, { ...axis, label: "Number", size: 48, labelSize: 22,
+      axes: [{ ...axis, label: this.title, size: 40, labelSize: 22 }, { ...axis, label: this.byWeight ? "Share, %" : "Number", size: 48, labelSize: 22,
         incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 1e4, 2e4, 5e4, 1e5] }],
       series: [{ label: "Bin", value: (_, __, ___, i) => this.binText(i) }, ...this.groups.map((group, i) => ({
         label: group, stroke: chartColour(group), width: 2, fill: `${chartColour(group)}33`, paths: stepped, points: { show: false },
@@ -109,34 +83,31 @@ class Histogram {
   }
 }
 
-/** Okabe and Ito's palette as it shows on a page, dark or light. */
-function chartColour(group) {
-  const names = { sphere: "blue", large: "orange", small: "sky", a: "pink", b: "green", c: "amber", dumbbell: "orange", trimer: "green", chain: "pink" };
-  return styled(`--${names[group] ?? (group === "no set" ? "grey" : "pink")}`);
-}
+/** A group's colour as it shows on a page, dark or light: Okabe and Ito's hues. */
+const GROUP_COLOURS = {
+  sphere: "blue", "dumbbell large": "orange", "dumbbell small": "sky", "trimer a": "pink", "trimer b": "green", "trimer c": "amber",
+  dumbbell: "orange", trimer: "green", chain: "violet",
+};
+const chartColour = (group) => styled(`--${GROUP_COLOURS[group] ?? "grey"}`);
 
 /** The rows of the table of statistics: one a group, and all together where there are several. */
-function fillStatistics(table, groups, values, unit) {
-  const rows = groups.map((group, i) => [group, describe(values[i])]);
-  if (groups.length > 1) rows.push(["all", describe(values.flat())]);
-  const cell = (name, statistics) => {
-    const value = statistics[name];
-    return name === "cv" ? (Number.isNaN(value) ? "–" : `${(100 * value).toFixed(1)} %`) : shown(value);
-  };
-  const head = STATISTICS.map(([, title]) => `<th scope="col">${title}</th>`);
-  table.innerHTML = `<thead><tr><th scope="col"></th>${head.join("")}</tr></thead><tbody></tbody>`;
-  table.createCaption().textContent = unit ? `All but n and CV in ${unit}` : "";
-  for (const [group, statistics] of rows) {
-    const row = table.tBodies[0].insertRow();
-    row.dataset.group = group;
-    const title = document.createElement("th");
+function fillStatistics(table, { groups, all, area }, unit, areaUnit) {
+  const rows = groups.length > 1 || !groups.length ? [...groups, all] : groups;
+  const texts = { n: shown, cv: (value) => (Number.isNaN(value) ? "–" : `${(100 * value).toFixed(1)} %`) };
+  const columns = [...STATISTICS, ["density", `per ${areaUnit}`]];
+  const head = columns.map(([name, title]) => `<th scope="col" title="${MEANINGS[name] ?? ""}">${title}</th>`);
+  table.innerHTML = `<thead><tr><th scope="col">${unit ? `in ${unit}` : ""}</th>${head.join("")}</tr></thead><tbody></tbody>`;
+  for (const population of rows) {
+    const row = table.tBodies[0].insertRow(), title = document.createElement("th");
+    row.dataset.group = population.name;
     title.scope = "row";
-    title.textContent = group;
-    title.style.setProperty("--swatch", group === "all" ? "transparent" : chartColour(group));
+    title.textContent = population.name;
+    title.style.setProperty("--swatch", population === all ? "transparent" : chartColour(population.name));
     row.append(title);
-    for (const [name] of STATISTICS) {
+    const statistics = { ...describe(population.x, population.weight), density: population.total / area };
+    for (const [name] of columns) {
       const data = row.insertCell();
-      data.textContent = cell(name, statistics);
+      data.textContent = (texts[name] ?? shown)(statistics[name]);
       data.dataset.statistic = name;
       data.dataset.value = statistics[name];
     }

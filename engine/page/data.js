@@ -38,6 +38,8 @@ class Table {
   get length() { return this.rows.length; }
   has(name) { return this.index.has(name); }
   text(row, name) { return this.rows[row][this.index.get(name)] ?? ""; }
+  /** The column's twin in nm or nm² where there is one. */
+  scaled(name) { return [`${name}_nm`, `${name}_nm2`].find((twin) => this.has(twin)) ?? name; }
   numbers(name) {
     if (!this.cache.has(name)) {
       const column = this.index.get(name);
@@ -61,7 +63,7 @@ const USER = "user";
 /** One micrograph. A particle is a set, or a lobe of no set: particles 0 … S − 1 are the sets 1 … S. */
 class Micrograph {
   constructor(data, index) {
-    Object.assign(this, { index, name: data.name, folder: data.folder, record: data.record, note: data.note });
+    Object.assign(this, { index, name: data.name, record: data.record, note: data.note });
     const { units } = data.record;
     this.lobes = new Table(data.lobes, units.lobes);
     this.sets = new Table(data.sets, units.sets);
@@ -77,6 +79,11 @@ class Micrograph {
     this.before = this.user.slice();
   }
   get area() { return this.record.input.analysed_area; }
+  /** px² in which particles are counted: the analysed area, or what the region of interest has of it. */
+  get countedArea() {
+    const { area } = this, [row0, col0, row1, col1] = this.record.settings.roi ?? [area.row0, area.col0, area.row1, area.col1];
+    return (Math.min(row1, area.row1) - Math.max(row0, area.row0)) * (Math.min(col1, area.col1) - Math.max(col0, area.col0));
+  }
   isSet(particle) { return particle < this.sets.length; }
   /** What the analysis left the particle out by; "" where it counts. */
   filed(particle) {
@@ -90,15 +97,29 @@ class Micrograph {
     if (filed && filed !== USER) return filed;
     return this.user[kind === "sets" ? row : this.particleOf[row]] ? USER : "";
   }
-  touchesEdge(kind, row) { return this[kind].text(row, "touches_edge") === "True"; }
+  /** Its weight in statistics; 0 at the edge of the analysed area. */
+  weight(kind, row) { return this[kind].numbers("edge_weight")[row]; }
+  atEdge(kind, row) { return !(this.weight(kind, row) > 0); }
+  /** The weight of a lobe as part of its set; 0 where the set does not count. */
+  weightOfSet(lobe) {
+    const particle = this.particleOf[lobe];
+    if (!this.isSet(particle)) return this.weight("lobes", lobe);
+    return this.excludedBy("sets", particle) ? 0 : this.weight("sets", particle);
+  }
   /** Whether a row is in the statistics. */
-  counts(kind, row) { return !this.touchesEdge(kind, row) && !this.excludedBy(kind, row); }
+  counts(kind, row) { return !this.excludedBy(kind, row) && !this.atEdge(kind, row); }
   isExcluded(particle) {
     const filed = this.filed(particle);
     return Boolean(this.user[particle] || (filed && filed !== USER));
   }
-  /** Of a lobe its role, of a set its kind. */
-  group(kind, row) { return this[kind].text(row, kind === "lobes" ? "lobe" : "kind") || "no set"; }
+  /** Of a set its kind; of a lobe that too, with its role where every lobe of the kind has one of its own. */
+  group(kind, row) {
+    if (kind === "sets") return this.sets.text(row, "kind");
+    const particle = this.particleOf[row];
+    if (!this.isSet(particle)) return "no set";
+    const of = this.sets.text(particle, "kind");
+    return ["dumbbell", "trimer"].includes(of) ? `${of} ${this.lobes.text(row, "lobe")}`.trim() : of;
+  }
 }
 
 /** The micrographs' tables under one header, each row with its file and what it is left out by. */

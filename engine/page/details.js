@@ -13,7 +13,7 @@ function nameOf(image, particle) {
 
 /** A row's value of a quantity with its unit, in nm where the scale is known; "" where it is not defined. */
 function valueText(table, row, quantity) {
-  const name = [`${quantity}_nm`, `${quantity}_nm2`].find((twin) => table.has(twin)) ?? quantity;
+  const name = table.scaled(quantity);
   if (!table.has(name) || table.text(row, name) === "") return "";
   return `${shown(Number(table.text(row, name)))}${table.units[name] ? ` ${table.units[name]}` : ""}`;
 }
@@ -23,7 +23,7 @@ function stateText(image, particle) {
   const excluded = image.excludedBy(kind, row);
   if (excluded === USER) return "excluded by you";
   if (excluded) return `left out by the filter ${excluded}`;
-  return image.touchesEdge(kind, row) ? "touches the edge: not in the statistics" : "";
+  return image.atEdge(kind, row) ? "touches the edge: not in the statistics" : "";
 }
 
 function describeParticle(image, particle) {

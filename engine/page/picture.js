@@ -3,10 +3,11 @@
 const GREY_OUT = "#9aa0a6";
 /** Okabe and Ito's hues, told apart with every kind of colour blindness, brighter as lines on grey. */
 const ROLE_COLOURS = {
-  sphere: "#3d9bff", large: "#ff7b1c", small: "#5fd3ff", a: "#ff7ad1", b: "#00e18c", c: "#ffd83d",
-  dumbbell: "#ff7b1c", trimer: "#00e18c", chain: "#ff7ad1", "no set": "#ffffff",
+  sphere: "#3d9bff", "dumbbell large": "#ff7b1c", "dumbbell small": "#5fd3ff", "trimer a": "#ff7ad1", "trimer b": "#00e18c",
+  "trimer c": "#ffd83d", dumbbell: "#ff7b1c", trimer: "#00e18c", chain: "#b79bff",
 };
-const roleColour = (role) => ROLE_COLOURS[role] ?? "#ff7ad1";
+const OUTLINES_A_PATH = 16; // Chromium's rasteriser takes longer than in proportion for many
+const roleColour = (group) => ROLE_COLOURS[group] ?? "#ffffff";
 
 class Picture {
   /** ``on``: hover(particle, lobe, event), choose(particle), toggle(particle) are called; −1 is none. */
@@ -41,7 +42,9 @@ class Picture {
     }
     if (!this.drawing) return;
     if (this.fitted) this.fit();
-    else this.draw();
+    // A resized canvas is empty: drawn at once, no frame shows it so.
+    this.drawBase();
+    this.drawTop();
   }
 
   fit() {
@@ -90,13 +93,28 @@ class Picture {
     });
   }
 
-  context(canvas) {
+  /** Draw a particle and what is around it anew, at once. */
+  drawParticle(particle) {
+    if (this.pending) return;
+    const [row0, col0, row1, col1] = this.drawing.box(particle), { scale, left, top } = this.view, margin = 8;
+    const x = Math.floor(col0 * scale + left) - margin, y = Math.floor(row0 * scale + top) - margin;
+    this.drawBase([x, y, Math.ceil(col1 * scale + left) + margin - x, Math.ceil(row1 * scale + top) + margin - y]);
+  }
+
+  /** The context of a canvas, cleared: all of it, or a part (x, y, width, height) out of which nothing is drawn. */
+  context(canvas, part) {
     const context = canvas.getContext("2d"), density = window.devicePixelRatio || 1;
     context.setTransform(density, 0, 0, density, 0, 0);
-    context.clearRect(0, 0, this.stage.clientWidth, this.stage.clientHeight);
+    context.beginPath();
+    context.rect(...part);
+    context.save();
+    context.clip();
+    context.clearRect(...part);
     context.lineJoin = "round";
     return context;
   }
+
+  get all() { return [0, 0, this.stage.clientWidth, this.stage.clientHeight]; }
 
   colourOf(particle, lobe) {
     const { image } = this.drawing;
@@ -105,9 +123,9 @@ class Picture {
     return image.isSet(particle) ? this.palette[this.drawing.colours[particle]] : "#ffffff";
   }
 
-  drawBase() {
+  drawBase(part = this.all) {
     if (!this.drawing) return;
-    const context = this.context(this.base), { drawing, view, show } = this, { image } = drawing;
+    const context = this.context(this.base, part), { drawing, view, show } = this, { image } = drawing;
     if (drawing.picture && show.image) {
       context.imageSmoothingEnabled = view.scale * window.devicePixelRatio < 3;
       context.imageSmoothingQuality = "medium";
@@ -116,15 +134,16 @@ class Picture {
       context.fillStyle = "#2b2f33";
       context.fillRect(view.left, view.top, drawing.width * view.scale, drawing.height * view.scale);
     }
-    const lines = new Map(); // one path for each colour and kind of line
+    const lines = new Map(); // by colour and kind
     const add = (key, outlines, label) => {
       if (!lines.has(key)) lines.set(key, []);
       lines.get(key).push([outlines, label]);
     };
-    for (const particle of this.visible()) {
+    const particles = this.visible(part);
+    for (const particle of particles) {
       const isOut = image.isExcluded(particle), isSet = image.isSet(particle);
       if (isOut && !show.excluded) continue;
-      const edge = !isOut && image.touchesEdge(isSet ? "sets" : "lobes", isSet ? particle : image.members[particle][0]);
+      const edge = !isOut && image.atEdge(isSet ? "sets" : "lobes", isSet ? particle : image.members[particle][0]);
       const style = isOut ? "out" : edge ? "edge" : "in";
       if (isSet && show.sets) add(`set ${style} ${isOut ? GREY_OUT : this.colourOf(particle, -1)}`, drawing.sets, particle + 1);
       if (!show.lobes || (isSet && show.sets && image.members[particle].length === 1)) continue;
@@ -135,24 +154,27 @@ class Picture {
     const weight = Math.min(2.5, Math.max(1, 0.8 + view.scale * 0.6));
     for (const [key, labels] of [...lines].sort()) {
       const [kind, style, colour] = key.split(" ");
-      context.beginPath();
-      for (const [outlines, label] of labels) outlines.trace(context, label, view);
       context.strokeStyle = colour;
       context.lineWidth = kind === "set" ? weight : weight * 0.6;
       context.setLineDash(style === "in" ? [] : style === "edge" ? [6, 3] : [2, 3]);
-      context.stroke();
+      for (let from = 0; from < labels.length; from += OUTLINES_A_PATH) {
+        context.beginPath();
+        for (const [outlines, label] of labels.slice(from, from + OUTLINES_A_PATH)) outlines.trace(context, label, view);
+        context.stroke();
+      }
     }
     context.setLineDash([]);
-    if (show.excluded) this.drawCrosses(context);
+    if (show.excluded) this.drawCrosses(context, particles);
     this.drawScaleBar(context);
+    context.restore();
     this.on.drawn?.();
   }
 
   /** A cross over each particle that is left out. */
-  drawCrosses(context) {
+  drawCrosses(context, particles) {
     const { scale, left, top } = this.view;
     context.beginPath();
-    for (const particle of this.visible()) {
+    for (const particle of particles) {
       if (!this.drawing.image.isExcluded(particle)) continue;
       const [row0, col0, row1, col1] = this.drawing.box(particle);
       const x = ((col0 + col1) / 2) * scale + left, y = ((row0 + row1) / 2) * scale + top;
@@ -183,18 +205,18 @@ class Picture {
     context.fillText(unit, right - bar / 2, bottom - 9);
   }
 
-  /** Particles of which something is in sight. */
-  visible() {
-    const { image, boxes } = this.drawing, { scale, left, top } = this.view;
-    const x0 = -left / scale, y0 = -top / scale;
-    const x1 = x0 + this.stage.clientWidth / scale, y1 = y0 + this.stage.clientHeight / scale;
+  /** Particles of which something is in a part (x, y, width, height) of the stage, or a line's width from it. */
+  visible([x, y, width, height]) {
+    const { image, boxes } = this.drawing, { scale, left, top } = this.view, line = 10;
+    const x0 = (x - line - left) / scale, y0 = (y - line - top) / scale;
+    const x1 = (x + width + line - left) / scale, y1 = (y + height + line - top) / scale;
     const seen = (lobe) => boxes[4 * lobe + 2] > y0 && boxes[4 * lobe] < y1 && boxes[4 * lobe + 3] > x0 && boxes[4 * lobe + 1] < x1;
     return image.members.flatMap((lobes, particle) => (lobes.some(seen) ? [particle] : []));
   }
 
   drawTop() {
     if (!this.drawing) return;
-    const context = this.context(this.top);
+    const context = this.context(this.top, this.all);
     for (const [particle, fill] of [[this.chosen, "rgb(255 255 255 / 16%)"], [this.at.particle, "rgb(255 255 255 / 28%)"]]) {
       if (particle < 0) continue;
       context.beginPath();
@@ -207,6 +229,7 @@ class Picture {
         context.stroke();
       }
     }
+    context.restore();
   }
 
   /** What lies under a point of the stage. */

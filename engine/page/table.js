@@ -37,8 +37,7 @@ class Rows {
     const { table } = this;
     if (this.all) return table.names.filter((name) => name !== "excluded_by");
     // Where the scale is known lengths are shown in nm, px being in the file and among all columns.
-    const scaled = (name) => [`${name}_nm`, `${name}_nm2`].find((twin) => table.has(twin)) ?? name;
-    const names = FIRST_COLUMNS[this.kind].map(scaled).filter((name) => table.has(name));
+    const names = FIRST_COLUMNS[this.kind].map((name) => table.scaled(name)).filter((name) => table.has(name));
     return names.filter((name) => table.rows.length === 0 || table.rows.some((row) => row[table.index.get(name)] !== ""));
   }
 
@@ -104,7 +103,7 @@ class Rows {
 
   /** Why a row is not in the statistics; "" where it is. */
   state(row) {
-    return this.image.excludedBy(this.kind, row) || (this.image.touchesEdge(this.kind, row) ? "edge" : "");
+    return this.image.excludedBy(this.kind, row) || (this.image.atEdge(this.kind, row) ? "edge" : "");
   }
 
   /** Draw the rows in sight; where nothing but the sight has changed (``!anew``) only if it is others. */
