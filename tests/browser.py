@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,16 @@ def chromium() -> tuple[str, str] | None:
     """Paths of Chromium and its driver; None where one is missing."""
     browser, driver = next(filter(None, map(shutil.which, NAMES)), None), shutil.which("chromedriver")
     return (browser, driver) if browser and driver else None
+
+
+@contextmanager
+def _held(chain: ActionChains, key: str) -> Iterator[None]:
+    """Hold a key, where one is named, during what is added to the chain."""
+    if key:
+        chain.key_down(key)
+    yield
+    if key:
+        chain.key_up(key)
 
 
 class Browser:
@@ -83,8 +94,8 @@ class Browser:
     def type(self, selector: str, text: str) -> None:
         self.find(selector).send_keys(text)
 
-    def at(self, row: float, col: float, *, click: bool = False) -> None:
-        """Move the pointer to a place of the micrograph (px, pixel centres), and click there."""
+    def at(self, row: float, col: float, *, click: bool = False, holding: str = "") -> None:
+        """Move the pointer to a place of the micrograph (px, pixel centres), and click there, holding a key."""
         stage = self.find("#stage")
         self.run("arguments[0].scrollIntoView({block: 'center'})", stage)
         view = self.run("return report.picture.view")
@@ -92,12 +103,18 @@ class Browser:
         x = (col + 0.5) * view["scale"] + view["left"] - size[0] / 2
         y = (row + 0.5) * view["scale"] + view["top"] - size[1] / 2
         chain = ActionChains(self.driver, duration=0).move_to_element_with_offset(stage, round(x), round(y))
-        (chain.click() if click else chain).perform()
+        if click:
+            with _held(chain, holding):
+                chain.click()
+        chain.perform()
 
-    def keys(self, selector: str, *keys: str) -> None:
-        """Press keys while an element has the focus."""
+    def keys(self, selector: str, *keys: str, holding: str = "") -> None:
+        """Press keys while an element has the focus, holding another."""
         self.run("document.querySelector(arguments[0]).focus()", selector)
-        ActionChains(self.driver).send_keys(*keys).perform()
+        chain = ActionChains(self.driver)
+        with _held(chain, holding):
+            chain.send_keys(*keys)
+        chain.perform()
 
     def statistics(self) -> dict[str, dict[str, float | None]]:
         """Group → statistic → value, as the table of statistics has them; None where one is not defined."""

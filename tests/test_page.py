@@ -194,12 +194,69 @@ def test_everything_works_from_the_keyboard(browser: Browser, one: Result) -> No
     assert browser.run("return [...report.images[0].user]") == [0, 1, 0, 0]
 
 
+def test_what_was_excluded_can_be_undone_and_done_again(browser: Browser, one: Result) -> None:
+    def user() -> list[int]:
+        return list(browser.run("return [...report.images[0].user]"))
+
+    browser.at(30, 20, click=True)
+    browser.at(80, 55, click=True)
+    browser.choose("#filter-role", "no set")
+    browser.click("#exclude-rows")
+    assert user() == [1, 1, 0, 1]
+    browser.keys("#stage", "z", holding=Keys.CONTROL)
+    assert user() == [1, 1, 0, 0]
+    assert "Lobe 7 of no set restored" in browser.text("#said")
+    browser.click("#undo")
+    assert user() == [1, 0, 0, 0]
+    browser.keys("#stage", "y", holding=Keys.CONTROL)
+    assert user() == [1, 1, 0, 0]
+    browser.click("#restore")
+    assert user() == [0, 0, 0, 0]
+    browser.click("#undo")
+    assert user() == [1, 1, 0, 0]
+    assert browser.statistics()["all"]["n"] == 1
+
+
+def test_shift_and_click_chooses_a_particle_and_shows_its_rows(browser: Browser, one: Result) -> None:
+    browser.run("document.querySelector('#rows').style.height = '60px'")
+    browser.at(80, 84, click=True, holding=Keys.SHIFT)
+    assert browser.run("return report.picture.chosen") == 1
+    assert not browser.run("return report.images[0].user[1]")
+    assert [row.get_attribute("data-row") for row in browser.all("#rows .row.chosen")] == ["3", "4"]
+    top, height = browser.run("return [document.querySelector('#rows').scrollTop, 60]")
+    assert top <= (3 + 1) * 28 <= top + height
+    assert "Dumbbell, set 2" in browser.text("#said")
+
+
+def test_a_picture_of_another_size_is_never_empty(browser: Browser, one: Result) -> None:
+    shown = browser.driver.execute_async_script("""
+        const [done] = arguments, stage = report.picture.stage, before = stage.clientHeight;
+        new ResizeObserver(() => {
+          if (stage.clientHeight === before) return;
+          const { width, height } = report.picture.base;
+          done(report.picture.base.getContext("2d").getImageData(width / 2, height / 2, 1, 1).data[3]);
+        }).observe(stage);
+        stage.style.maxHeight = "300px";""")
+    assert shown == 255
+
+
+def test_two_fingers_zoom(browser: Browser, one: Result) -> None:
+    before = browser.run("return report.picture.view.scale")
+    box = browser.run("const {left, top} = report.picture.stage.getBoundingClientRect(); return [left, top]")
+    for kind, spread in (("touchStart", 40), ("touchMove", 80), ("touchEnd", None)):
+        points = [] if spread is None else [{"x": box[0] + 200 + side * spread, "y": box[1] + 150, "id": i}
+                                            for i, side in enumerate((-1, 1))]  # fmt: skip
+        browser.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    assert browser.run("return report.picture.view.scale") == pytest.approx(2 * before)
+    assert not browser.run("return report.images[0].user.some(Boolean)")
+
+
 def test_exports_are_the_curated_table_and_the_exclusions_that_analyze_takes(
     browser: Browser, one: Result, tmp_path: Path
 ) -> None:
     browser.at(30, 20, click=True)
     browser.at(100, 20, click=True)
-    rows = list(csv.DictReader(browser.download("#export-table", "lobes-curated.csv").splitlines()))
+    rows = list(csv.DictReader(browser.download("#export-lobes", "lobes-curated.csv").splitlines()))
     assert [row["excluded_by"] for row in rows] == ["user"] * 3 + [""] * 3 + ["user"]
     np.testing.assert_allclose([float(row["area_nm2"]) for row in rows], one.lobes["area_nm2"], rtol=1e-9)
     assert rows[0]["file"].endswith("mixed.tif")
@@ -209,7 +266,17 @@ def test_exports_are_the_curated_table_and_the_exclusions_that_analyze_takes(
     assert image["sha256"] == browser.run("return report.images[0].record.input.sha256")
     assert [len(particle["lobes"]) for particle in image["particles"]] == [3, 1]
     assert image["particles"][1]["lobes"][0]["centroid"] == pytest.approx([100, 20], abs=1e-6)
+    browser.click("#restore")
     (tmp_path / "exclusions.json").write_text(exported, "utf-8")
+    browser.find("#exclusions-file").send_keys(str(tmp_path / "exclusions.json"))
+    browser.until(lambda: "2 particles excluded" in browser.text("#said"))
+    assert browser.run("return [...report.images[0].user]") == [1, 0, 0, 1]
+    (tmp_path / "other.json").write_text(exported.replace(image["sha256"], "0" * 64), "utf-8")
+    browser.find("#exclusions-file").send_keys(str(tmp_path / "other.json"))
+    browser.until(lambda: "0 particles excluded, 2 not found" in browser.text("#said"))
+    (tmp_path / "none.json").write_text("[]", "utf-8")
+    browser.find("#exclusions-file").send_keys(str(tmp_path / "none.json"))
+    browser.until(lambda: "none.json cannot be used" in browser.text("#said"))
     again = exclude(one, Exclusions.read(tmp_path / "exclusions.json").of(image["sha256"]))
     assert again.lobes["excluded_by"].tolist() == ["user"] * 3 + [""] * 3 + ["user"]
     assert again.warnings == ()

@@ -18,9 +18,11 @@ const table = new Rows(byId("rows"), run.definitions, {
   filtered: (shownRows, of) => { byId("table-count").textContent = `${shown(shownRows)} of ${shown(of)} rows`; },
 });
 const picture = new Picture(byId("stage"), run.palette, {
-  hover, toggle, choose: (particle) => choose(particle, "picture"),
+  hover, toggle, turn, choose: (particle) => choose(particle, "picture"),
   drawn: () => { byId("zoom").textContent = `${Math.round(picture.view.scale * 100)} %`; },
 });
+const past = []; // changes that can be undone: { image, particles }
+const undone = [];
 const histogram = new Histogram(byId("chart"));
 
 function options(select, entries, keep = select.value) {
@@ -35,6 +37,12 @@ function open(index) {
     drawings.set(index, new Drawing(JSON.parse(element.textContent), current));
     element.remove(); // its text is of no more use
   }
+  byId("image").value = String(index);
+  byId("previous").disabled = index === 0;
+  byId("next").disabled = index === images.length - 1;
+  const { row0, row1, col0, col1 } = current.area;
+  byId("stage").style.setProperty("--aspect", `${col1 - col0} / ${row1 - row0}`);
+  byId("facts").replaceChildren(...factsOf(current));
   byId("note").textContent = current.note;
   byId("note").hidden = !current.note;
   table.open(current);
@@ -57,7 +65,7 @@ function fillChoices() {
   const rows = table.table, groups = ordered(Array.from({ length: rows.length }, (_, row) => current.group(table.kind, row)));
   options(byId("filter-role"), [["", "any"], ...groups.map((group) => [group, group])]);
   options(byId("filter-column"), rows.names.filter((name) => rows.isNumeric(name)).map((name) => [name, `${name}${rows.units[name] ? ` [${rows.units[name]}]` : ""}`]),
-    byId("filter-column").value || "equivalent_diameter_area");
+    byId("filter-column").value || rows.scaled("equivalent_diameter_area"));
 }
 
 function inScope() {
@@ -83,6 +91,8 @@ function refresh() {
   byId("statistics-note").textContent = noteOf(found);
   fillTotals();
   byId("restore").disabled = !current.user.some(Boolean);
+  byId("undo").disabled = !past.length;
+  byId("redo").disabled = !undone.length;
 }
 
 function noteOf({ out, covered }) {
@@ -127,7 +137,7 @@ function choose(particle, from) {
   picture.choose(particle, from !== "picture" || particle >= 0);
   table.choose(particle, from !== "table" || particle >= 0);
   histogram.mark(valueOf(particle, -1));
-  if (particle >= 0) say(describeParticle(current, particle));
+  if (particle >= 0 && !["toggle", "undo"].includes(from)) say(describeParticle(current, particle));
 }
 
 /** Exclude a particle, or restore it. */
@@ -137,18 +147,42 @@ function toggle(particle) {
     say(`${nameOf(current, particle)} is left out by the filter ${filed} of the analysis; change that to have it back.`);
     return;
   }
-  current.user[particle] = 1 - current.user[particle];
-  picture.drawParticle(particle);
-  changed(`${nameOf(current, particle)} ${current.user[particle] ? "excluded" : "restored"}.`);
-  choose(particle, "picture");
+  const isOut = !current.user[particle];
+  change(current, [particle], `${nameOf(current, particle)} ${isOut ? "excluded" : "restored"}.`);
+  choose(particle, "toggle");
 }
 
-function changed(what) {
+/** Exclude particles that count and restore those that the user has excluded; it can be undone. */
+function change(image, particles, what) {
+  if (!particles.length) return say(`${what} Nothing to change.`);
+  past.push({ image, particles });
+  undone.length = 0;
+  return flip(image, particles, what);
+}
+
+function flip(image, particles, what) {
+  for (const particle of particles) image.user[particle] = 1 - image.user[particle];
+  if (image !== current) open(image.index);
+  else if (particles.length === 1) picture.drawParticle(particles[0]);
+  else picture.draw();
   if (table.filter.state || table.sort.name === "state") table.refilter();
   else table.drawRows();
   refresh();
   say(what);
 }
+
+/** Take the last change back, or make it again. */
+function back(from, to, what) {
+  if (!from.length) return;
+  const step = from.pop();
+  to.push(step);
+  const { image, particles } = step;
+  flip(image, particles, `${what}: ${particles.length === 1 ? nameOf(image, particles[0]) : `${shown(particles.length)} particles`}` +
+    `${image.user[particles[0]] ? " restored" : " excluded"} in ${image.name}.`);
+  if (particles.length === 1) choose(particles[0], "undo");
+}
+const undo = () => back(past, undone, "Undone");
+const redo = () => back(undone, past, "Done again");
 
 function say(text) { byId("said").textContent = text; }
 
@@ -168,8 +202,24 @@ on("zoom-fit", "click", () => picture.fit());
 for (const name of ["image", "lobes", "sets", "excluded"]) {
   on(`show-${name}`, "change", (event) => { picture.show[name] = event.target.checked; picture.draw(); });
 }
-on("colours", "change", (event) => { picture.show.colours = event.target.value; fillLegend(); picture.draw(); });
-on("restore", "click", () => { current.user.fill(0); picture.draw(); changed("All particles of this micrograph restored."); });
+on("colours", "change", (event) => { picture.show.colours = event.target.value; picture.draw(); });
+on("previous", "click", () => turn(-1));
+on("next", "click", () => turn(1));
+on("undo", "click", undo);
+on("redo", "click", redo);
+on("restore", "click", () => change(current, current.excluded(), "All particles of this micrograph restored."));
+on("exclude-rows", "click", () => changeRows((particle) => !current.isExcluded(particle), "excluded"));
+on("restore-rows", "click", () => changeRows((particle) => current.user[particle], "restored"));
+addEventListener("keydown", (event) => {
+  const isText = event.target.matches?.("input[type=number], select, [type=range]");
+  if ((event.ctrlKey || event.metaKey) && !event.altKey && !isText) {
+    const key = event.key.toLowerCase();
+    if (key === "z" && !event.shiftKey) undo();
+    else if (key === "y" || key === "z") redo();
+    else return;
+    event.preventDefault();
+  }
+});
 on("weighting", "change", refresh);
 for (const id of ["population", "quantity", "scope"]) on(id, "change", () => { bins = null; fillChoices(); refresh(); });
 on("bins", "input", (event) => { bins = Number(event.target.value); refresh(); });
@@ -179,10 +229,17 @@ on("all-columns", "change", (event) => { table.all = event.target.checked; table
 for (const id of ["filter-role", "filter-state", "filter-column"]) on(id, "change", filterRows);
 for (const id of ["filter-low", "filter-high"]) on(id, "input", filterRows);
 on("filter-clear", "click", clearFilter);
-on("export-table", "click", () => save(`${table.kind}-curated.csv`, "text/csv", curatedCsv(images, table.kind)));
+for (const kind of ["lobes", "sets"]) on(`export-${kind}`, "click", () => save(`${kind}-curated.csv`, "text/csv", curatedCsv(images, kind)));
+on("open-exclusions", "click", () => byId("exclusions-file").click());
+on("exclusions-file", "change", async (event) => {
+  const [file] = event.target.files;
+  event.target.value = "";
+  if (file) openExclusions(file.name, await file.text());
+});
 on("export-exclusions", "click", () => {
   save("exclusions.json", "application/json", exclusionsJson(images));
   for (const image of images) image.before = image.user.slice();
+  say("exclusions.json saved: analyze --exclusions takes it, and Open… here.");
 });
 addEventListener("beforeunload", (event) => {
   if (images.some((image) => image.user.some((is, particle) => is !== image.before[particle]))) event.preventDefault();
@@ -202,15 +259,39 @@ function clearFilter() {
   fillChoices();
 }
 
-function fillLegend() {
-  byId("legend").textContent = "Click a particle to exclude or restore it. Dashed: touches the edge of the analysed area, not in the statistics. Dotted with a cross: left out.";
+/** To the micrograph before or after. */
+function turn(by) {
+  const index = current.index + by;
+  if (images[index]) open(index).then(() => say(`${images[index].name}, ${index + 1} of ${images.length}.`));
+}
+
+/** Exclude or restore the particles of all rows that the table's filter shows. */
+function changeRows(isAsked, what) {
+  const particles = [...new Set(table.rows.map((row) => table.particle(row)))].filter(isAsked);
+  change(current, particles, `${shown(particles.length)} particles ${what}.`);
+}
+
+/** Exclude what an exclusions file says, besides what is excluded already. */
+function openExclusions(name, text) {
+  try {
+    const { found, lost } = exclusionsIn(JSON.parse(text), images);
+    let number = 0;
+    for (const image of images) {
+      const particles = [...found[image.index]].filter((particle) => !image.isExcluded(particle));
+      if (!particles.length) continue;
+      number += particles.length;
+      change(image, particles, "");
+    }
+    say(`${name}: ${shown(number)} particles excluded${lost ? `, ${shown(lost)} not found in the micrographs of this page` : ""}.`);
+  } catch (error) {
+    say(`${name} cannot be used: ${error.message}.`);
+  }
 }
 
 byId("version").textContent = run.version;
-byId("image").closest("label").hidden = images.length < 2;
+byId("micrographs").hidden = byId("scopes").hidden = images.length < 2;
 document.querySelector("h1").textContent = images.length > 1 ? "Particle report" : images[0].name;
 options(byId("image"), images.map((image, i) => [String(i), `${image.name} (${shown(image.lobes.length)} lobes)`]));
-fillLegend();
 byId("missing").replaceChildren(...run.missing.map((sentence) => element("li", sentence)));
 byId("missing").hidden = !run.missing.length;
 globalThis.report = { images, picture, table, histogram, describe, open, toggle }; // for scripts

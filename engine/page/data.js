@@ -51,7 +51,7 @@ class Table {
   isNumeric(name) {
     if (!this.numeric.has(name)) {
       const column = this.index.get(name);
-      this.numeric.set(name, !["set", "label"].includes(name) && this.rows.some((row) => row[column] !== "") &&
+      this.numeric.set(name, this.has(name) && !["set", "label"].includes(name) && this.rows.some((row) => row[column] !== "") &&
         this.rows.every((row) => !Number.isNaN(Number(row[column]))));
     }
     return this.numeric.get(name);
@@ -59,6 +59,7 @@ class Table {
 }
 
 const USER = "user";
+const EXCLUSIONS = { format: "samcolloid-edge exclusions", version: 1 };
 
 /** One micrograph. A particle is a set, or a lobe of no set: particles 0 … S − 1 are the sets 1 … S. */
 class Micrograph {
@@ -97,6 +98,8 @@ class Micrograph {
     if (filed && filed !== USER) return filed;
     return this.user[kind === "sets" ? row : this.particleOf[row]] ? USER : "";
   }
+  /** Particles that the user has excluded. */
+  excluded() { return this.members.map((_, particle) => particle).filter((particle) => this.user[particle]); }
   /** Its weight in statistics; 0 at the edge of the analysed area. */
   weight(kind, row) { return this[kind].numbers("edge_weight")[row]; }
   atEdge(kind, row) { return !(this.weight(kind, row) > 0); }
@@ -108,6 +111,16 @@ class Micrograph {
   }
   /** Whether a row is in the statistics. */
   counts(kind, row) { return !this.excludedBy(kind, row) && !this.atEdge(kind, row); }
+  /** The lobe whose centroid is nearest to an excluded one's, −1 where it is not the same: off by half its radius, or half as large. */
+  nearest({ centroid: [row, col], area }) {
+    const [rows, cols, areas] = ["centroid-0", "centroid-1", "area"].map((name) => this.lobes.numbers(name));
+    let best = -1, least = Math.sqrt(area / Math.PI) / 2;
+    for (let lobe = 0; lobe < rows.length; lobe++) {
+      const distance = Math.hypot(rows[lobe] - row, cols[lobe] - col);
+      if (distance <= least) [best, least] = [lobe, distance];
+    }
+    return best >= 0 && areas[best] <= 2 * area && areas[best] >= area / 2 ? best : -1;
+  }
   isExcluded(particle) {
     const filed = this.filed(particle);
     return Boolean(this.user[particle] || (filed && filed !== USER));
@@ -120,6 +133,26 @@ class Micrograph {
     const of = this.sets.text(particle, "kind");
     return ["dumbbell", "trimer"].includes(of) ? `${of} ${this.lobes.text(row, "lobe")}`.trim() : of;
   }
+}
+
+/** What an exclusions file says of these micrographs: of each the particles to exclude, and how many were not found.
+ *
+ * A particle is known by the centroids and areas of its lobes, as ``engine/exclusions.py`` knows it.
+ */
+function exclusionsIn(content, images) {
+  if (content?.format !== EXCLUSIONS.format || content.version !== EXCLUSIONS.version) throw new Error("it is no exclusions file of version 1");
+  let lost = 0;
+  const found = images.map(() => new Set());
+  for (const { sha256, particles } of content.images) {
+    const image = images.find(({ record }) => record.input.sha256 === sha256);
+    for (const { lobes } of particles) {
+      const hits = lobes.map((lobe) => (image ? image.nearest(lobe) : -1)).filter((row) => row >= 0).map((row) => image.particleOf[row]);
+      const kept = [...new Set(hits)].filter((particle) => 2 * hits.filter((hit) => hit === particle).length >= image.members[particle].length);
+      if (!kept.length) lost++;
+      for (const particle of kept) found[image.index].add(particle);
+    }
+  }
+  return { found, lost };
 }
 
 /** The micrographs' tables under one header, each row with its file and what it is left out by. */
@@ -148,7 +181,7 @@ function exclusionsJson(images) {
       })),
     })),
   }));
-  const content = { format: "samcolloid-edge exclusions", version: 1, images: files.filter((f) => f.particles.length) };
+  const content = { ...EXCLUSIONS, images: files.filter((f) => f.particles.length) };
   return JSON.stringify(content, null, 2) + "\n";
 }
 

@@ -52,6 +52,19 @@ function fillTip(tip, image, particle, lobe) {
   tip.append(element("strong", `Lobe ${image.lobes.text(lobe, "label")}${role ? ` (${role})` : ""}`), list(image.lobes, lobe, TIP.lobes));
 }
 
+/** With what a micrograph was measured, in a line; more is said below. */
+function factsOf(image) {
+  const { record } = image, { length } = record.warnings, more = element("a", length ? `${length === 1 ? "one warning" : `${length} warnings`}, settings` : "settings");
+  more.href = "#how";
+  const scale = record.pixel_size.nm_per_px === null ? "unknown pixel size, lengths in px" : sizeText(record.pixel_size);
+  return [`${scale} · ${record.model ? `model ${record.model.name} ${record.model.digest.slice(0, 8)}` : `method ${record.method}`} · `, more];
+}
+
+function sizeText(size) {
+  const error = size.uncertainty_nm_per_px === null ? "" : ` ± ${shown(size.uncertainty_nm_per_px, 2)}`;
+  return `${shown(size.nm_per_px, 6)}${error} nm per px (${size.source})`;
+}
+
 /** Model, settings, scale, versions and warnings of one micrograph. */
 function fillMethod(place, image) {
   const { record } = image, { input, pixel_size: size } = record;
@@ -63,7 +76,10 @@ function fillMethod(place, image) {
     ["SHA-256", input.sha256],
     ["Image", `${input.shape[1]} × ${input.shape[0]} px, ${input.dtype}`],
     ["Analysed area", `rows ${area.row0} to ${area.row1}, columns ${area.col0} to ${area.col1} (half-open)`],
-    ["Pixel size", size.nm_per_px === null ? "unknown: all lengths are in px" : `${shown(size.nm_per_px, 6)} nm per px (${size.source})`],
+    ["Pixel size", size.nm_per_px === null ? "unknown: all lengths are in px" : sizeText(size)],
+    ...size.found.filter((other) => other.source !== size.source).map((other) => ["Other pixel size", `${shown(other.nm_per_px, 6)} nm per px (${other.source})`]),
+    ...record.filters.map((filter) => [`Filter ${filter.name}`, `${[filter.threshold].flat().join(", ")} ${filter.unit}: ` +
+      `${shown(filter.lobes_excluded)} of ${shown(filter.lobes_before)} lobes left out`]),
     ...(record.model
       ? [
           ["Model", `${record.model.name} (${record.model.digest})`],

@@ -10,7 +10,7 @@ const OUTLINES_A_PATH = 16; // Chromium's rasteriser takes longer than in propor
 const roleColour = (group) => ROLE_COLOURS[group] ?? "#ffffff";
 
 class Picture {
-  /** ``on``: hover(particle, lobe, event), choose(particle), toggle(particle) are called; −1 is none. */
+  /** ``on``: hover(particle, lobe, event), choose(particle), toggle(particle), turn(by) are called; −1 is none. */
   constructor(stage, palette, on) {
     this.stage = stage;
     this.palette = palette;
@@ -247,11 +247,16 @@ class Picture {
   }
 
   listen() {
-    const { stage } = this;
-    let drag = null;
+    const { stage } = this, down = new Map(); // places of the fingers, or of the mouse with its button down
+    let start = null; // where the first came down; null once it is no click any more
     const position = (event) => {
       const box = stage.getBoundingClientRect();
       return [event.clientX - box.left, event.clientY - box.top];
+    };
+    /** The middle of what is down, and how far it spreads. */
+    const spread = () => {
+      const [one, other] = [...down.values()].slice(-2), [x, y] = other ?? one;
+      return [(one[0] + x) / 2, (one[1] + y) / 2, Math.hypot(one[0] - x, one[1] - y)];
     };
     stage.addEventListener("wheel", (event) => {
       event.preventDefault();
@@ -259,25 +264,29 @@ class Picture {
     }, { passive: false });
     stage.addEventListener("pointerdown", (event) => {
       if (event.button) return;
-      drag = { x: event.clientX, y: event.clientY, moved: false };
+      start = down.size ? null : position(event);
+      down.set(event.pointerId, position(event));
       stage.setPointerCapture(event.pointerId);
     });
     stage.addEventListener("pointermove", (event) => {
-      if (!drag) return this.hover(this.find(...position(event)), event);
-      const dx = event.clientX - drag.x, dy = event.clientY - drag.y;
-      if (drag.moved || Math.hypot(dx, dy) > 4) {
-        this.pan(dx, dy);
-        drag = { x: event.clientX, y: event.clientY, moved: true };
-      }
+      const place = position(event);
+      if (!down.has(event.pointerId)) return this.hover(this.find(...place), event);
+      if (start && Math.hypot(place[0] - start[0], place[1] - start[1]) <= 4) return undefined;
+      start = null;
+      const [x, y, width] = spread();
+      down.set(event.pointerId, place);
+      const [nextX, nextY, nextWidth] = spread();
+      this.pan(nextX - x, nextY - y);
+      if (width && nextWidth) this.zoom(nextWidth / width, nextX, nextY);
       return undefined;
     });
     stage.addEventListener("pointerup", (event) => {
-      const clicked = drag && !drag.moved;
-      drag = null;
-      const at = clicked ? this.find(...position(event)) : null;
-      if (at && at.particle >= 0) this.on.toggle(at.particle);
+      down.delete(event.pointerId);
+      const at = start ? this.find(...position(event)) : null;
+      start = null;
+      if (at && at.particle >= 0) (event.shiftKey ? this.on.choose : this.on.toggle)(at.particle);
     });
-    stage.addEventListener("pointercancel", () => { drag = null; });
+    stage.addEventListener("pointercancel", (event) => { down.delete(event.pointerId); start = null; });
     stage.addEventListener("pointerleave", () => this.hover({ particle: -1, lobe: -1 }));
     stage.addEventListener("keydown", (event) => this.key(event));
   }
@@ -291,6 +300,8 @@ class Picture {
     else if (event.key === "+" || event.key === "=") this.zoom(1.25);
     else if (event.key === "-") this.zoom(0.8);
     else if (event.key === "0") this.fit();
+    else if (event.key === "PageUp") this.on.turn(-1);
+    else if (event.key === "PageDown") this.on.turn(1);
     else if (event.key === "Escape") this.on.choose(-1);
     else return;
     event.preventDefault();

@@ -49,10 +49,12 @@ class Rows {
 
   rebuild() {
     const { table } = this, names = (this.shown = this.columns());
-    this.inner.style.setProperty("--columns", names.length + 1);
     const arrow = (name) => (name === this.sort.name ? (this.sort.down ? " ▼" : " ▲") : "");
     const cells = [["state", "State", "click a state to exclude or restore"], ...names.map((name) => [name, name, this.definitions[this.kind][name] ?? ""])];
-    this.head.replaceChildren(...cells.map(([name, title, tip]) => {
+    const titles = cells.map(([name, title]) => `${title}${table.units[name] && !/_nm2?$/.test(name) ? ` [${table.units[name]}]` : ""}`);
+    const widths = titles.map((title, i) => Math.max(i ? 76 : 100, 30 + 7 * title.length));
+    this.inner.style.setProperty("--columns", widths.map((width) => `minmax(${width}px, ${width}fr)`).join(" "));
+    this.head.replaceChildren(...cells.map(([name, , tip], i) => {
       const cell = document.createElement("button");
       cell.type = "button";
       cell.tabIndex = -1;
@@ -60,8 +62,8 @@ class Rows {
       cell.title = tip;
       cell.setAttribute("role", "columnheader");
       cell.setAttribute("aria-sort", name === this.sort.name ? (this.sort.down ? "descending" : "ascending") : "none");
-      const unit = table.units[name];
-      cell.textContent = `${title}${unit ? ` [${unit}]` : ""}${arrow(name)}`;
+      if (table.isNumeric(name)) cell.className = "number";
+      cell.textContent = `${titles[i]}${arrow(name)}`;
       return cell;
     }));
     this.refilter();
