@@ -49,7 +49,7 @@ class Histogram {
       axes: [{ ...axis, label: this.title, size: 40, labelSize: 22 }, { ...axis, label: this.byWeight ? "Share, %" : "Number", size: 48, labelSize: 22,
         incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 1e4, 2e4, 5e4, 1e5] }],
       series: [{ label: "Bin", value: (_, __, ___, i) => this.binText(i) }, ...this.groups.map((group, i) => ({
-        label: group, stroke: chartColour(group), width: 2, fill: `${chartColour(group)}33`, paths: stepped, points: { show: false },
+        label: group, stroke: styled(colourName(group)), width: 2, fill: `${styled(colourName(group))}33`, paths: stepped, points: { show: false },
         dash: i % 2 ? [6, 2] : undefined, value: (_, value) => (value === null ? "–" : shown(value)),
       }))],
       hooks: { draw: [(chart) => this.drawMark(chart)] },
@@ -88,7 +88,7 @@ const GROUP_COLOURS = {
   sphere: "blue", "dumbbell large": "orange", "dumbbell small": "sky", "trimer a": "pink", "trimer b": "green", "trimer c": "amber",
   dumbbell: "orange", trimer: "green", chain: "violet",
 };
-const chartColour = (group) => styled(`--${GROUP_COLOURS[group] ?? "grey"}`);
+const colourName = (group) => `--${GROUP_COLOURS[group] ?? "grey"}`;
 
 /** The rows of the table of statistics: one a group, and all together where there are several. */
 function fillStatistics(table, { groups, all, area }, unit, areaUnit) {
@@ -102,7 +102,7 @@ function fillStatistics(table, { groups, all, area }, unit, areaUnit) {
     row.dataset.group = population.name;
     title.scope = "row";
     title.textContent = population.name;
-    title.style.setProperty("--swatch", population === all ? "transparent" : chartColour(population.name));
+    title.style.setProperty("--swatch", population === all ? "transparent" : `var(${colourName(population.name)})`);
     row.append(title);
     const statistics = { ...describe(population.x, population.weight), density: population.total / area };
     for (const [name] of columns) {

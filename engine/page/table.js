@@ -153,7 +153,12 @@ class Rows {
       const top = at * ROW_HEIGHT, { scrollTop, clientHeight } = this.place;
       if (top < scrollTop || top > scrollTop + clientHeight - 2 * ROW_HEIGHT) this.place.scrollTop = top - clientHeight / 2;
     }
-    this.drawRows();
+    for (const line of this.body.children) {
+      const isChosen = particle >= 0 && this.particle(Number(line.dataset.row)) === particle;
+      line.classList.toggle("chosen", isChosen);
+      line.setAttribute("aria-selected", isChosen);
+    }
+    if (move) this.drawRows(false);
   }
 
   hover(particle) {
