@@ -22,7 +22,8 @@ from .set_table import SET_COLUMNS
 
 NAME: Final = "report.html"
 SCRIPTS: Final = (
-    "data.js", "statistics.js", "outlines.js", "picture.js", "charts.js", "details.js", "table.js", "app.js",
+    "data.js", "statistics.js", "outlines.js", "gestures.js", "picture.js", "charts.js", "details.js", "table.js",
+    "app.js",
 )  # fmt: skip
 """Of the page, in the order in which they run, as one module."""
 FOLLOWS: Final = frozenset({"statistics", "summary"})
@@ -86,8 +87,8 @@ def _run(images: Sequence[PageImage], missing: Sequence[str]) -> dict[str, Any]:
         "palette": ["#" + bytes(colour).hex() for colour in PALETTE.tolist()],
         "definitions": {"lobes": _definitions(LOBE_COLUMNS), "sets": _definitions(SET_COLUMNS)},
         "images": [
-            {"name": image.name, "record": {k: v for k, v in image.record.items() if k not in FOLLOWS},
-             "lobes": image.lobes, "sets": image.sets, "note": image.note}
+            {"name": image.name, "folder": image.folder, "lobes": image.lobes, "sets": image.sets, "note": image.note,
+             "record": {name: value for name, value in image.record.items() if name not in FOLLOWS}}
             for image in images
         ],
     }  # fmt: skip

@@ -247,7 +247,7 @@ def test_two_fingers_zoom(browser: Browser, one: Result) -> None:
         points = [] if spread is None else [{"x": box[0] + 200 + side * spread, "y": box[1] + 150, "id": i}
                                             for i, side in enumerate((-1, 1))]  # fmt: skip
         browser.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    assert browser.run("return report.picture.view.scale") == pytest.approx(2 * before)
+    browser.until(lambda: browser.run("return report.picture.view.scale") == pytest.approx(2 * before))
     assert not browser.run("return report.images[0].user.some(Boolean)")
 
 
@@ -280,6 +280,24 @@ def test_exports_are_the_curated_table_and_the_exclusions_that_analyze_takes(
     again = exclude(one, Exclusions.read(tmp_path / "exclusions.json").of(image["sha256"]))
     assert again.lobes["excluded_by"].tolist() == ["user"] * 3 + [""] * 3 + ["user"]
     assert again.warnings == ()
+
+
+def test_exclusions_of_a_micrograph_analysed_twice_are_those_of_both(
+    browser: Browser, pages: Pages, tmp_path: Path
+) -> None:
+    browser.open(pages.of(a=small_result(), twice=small_result(pixel_size=3.0)))
+    browser.at(30, 20, click=True)
+    browser.click("#next")
+    browser.at(80, 55, click=True)
+    (image,) = json.loads(browser.download("#export-exclusions", "exclusions.json"))["images"]
+    assert [len(particle["lobes"]) for particle in image["particles"]] == [3, 2]
+    browser.click("#undo")
+    browser.click("#undo")
+    (tmp_path / "both.json").write_text(json.dumps(
+        {"format": "samcolloid-edge exclusions", "version": 1, "images": [image]}), "utf-8")  # fmt: skip
+    browser.find("#exclusions-file").send_keys(str(tmp_path / "both.json"))
+    browser.until(lambda: "4 particles excluded." in browser.text("#said"))
+    assert browser.run("return report.images.map((image) => [...image.user])") == [[1, 1], [1, 1]]
 
 
 def test_micrographs_are_chosen_in_a_list_and_pooled_by_scale(browser: Browser, pages: Pages) -> None:

@@ -291,7 +291,8 @@ function openExclusions(name, text) {
 byId("version").textContent = run.version;
 byId("micrographs").hidden = byId("scopes").hidden = images.length < 2;
 document.querySelector("h1").textContent = images.length > 1 ? "Particle report" : images[0].name;
-options(byId("image"), images.map((image, i) => [String(i), `${image.name} (${shown(image.lobes.length)} lobes)`]));
+const isOneOfTwo = (image) => images.some((other) => other !== image && other.name === image.name);
+options(byId("image"), images.map((image, i) => [String(i), `${isOneOfTwo(image) ? image.folder : image.name} (${shown(image.lobes.length)} lobes)`]));
 byId("missing").replaceChildren(...run.missing.map((sentence) => element("li", sentence)));
 byId("missing").hidden = !run.missing.length;
 globalThis.report = { images, picture, table, histogram, describe, open, toggle }; // for scripts

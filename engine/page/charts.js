@@ -75,6 +75,7 @@ class Histogram {
     chart.ctx.save();
     chart.ctx.strokeStyle = styled("--accent");
     chart.ctx.lineWidth = 2 * devicePixelRatio;
+    chart.ctx.setLineDash([]);
     chart.ctx.beginPath();
     chart.ctx.moveTo(x, top);
     chart.ctx.lineTo(x, top + height);

@@ -64,7 +64,7 @@ const EXCLUSIONS = { format: "samcolloid-edge exclusions", version: 1 };
 /** One micrograph. A particle is a set, or a lobe of no set: particles 0 … S − 1 are the sets 1 … S. */
 class Micrograph {
   constructor(data, index) {
-    Object.assign(this, { index, name: data.name, record: data.record, note: data.note });
+    Object.assign(this, { index, name: data.name, folder: data.folder, record: data.record, note: data.note });
     const { units } = data.record;
     this.lobes = new Table(data.lobes, units.lobes);
     this.sets = new Table(data.sets, units.sets);
@@ -80,10 +80,15 @@ class Micrograph {
     this.before = this.user.slice();
   }
   get area() { return this.record.input.analysed_area; }
-  /** px² in which particles are counted: the analysed area, or what the region of interest has of it. */
-  get countedArea() {
+  /** Where particles are counted: the analysed area, or what the region of interest has of it. */
+  get counted() {
     const { area } = this, [row0, col0, row1, col1] = this.record.settings.roi ?? [area.row0, area.col0, area.row1, area.col1];
-    return (Math.min(row1, area.row1) - Math.max(row0, area.row0)) * (Math.min(col1, area.col1) - Math.max(col0, area.col0));
+    return { row0: Math.max(row0, area.row0), col0: Math.max(col0, area.col0), row1: Math.min(row1, area.row1), col1: Math.min(col1, area.col1) };
+  }
+  /** px² of that. */
+  get countedArea() {
+    const { row0, col0, row1, col1 } = this.counted;
+    return (row1 - row0) * (col1 - col0);
   }
   isSet(particle) { return particle < this.sets.length; }
   /** What the analysis left the particle out by; "" where it counts. */
@@ -144,12 +149,18 @@ function exclusionsIn(content, images) {
   let lost = 0;
   const found = images.map(() => new Set());
   for (const { sha256, particles } of content.images) {
-    const image = images.find(({ record }) => record.input.sha256 === sha256);
+    const of = images.filter(({ record }) => record.input.sha256 === sha256); // several where it was analysed in several ways
     for (const { lobes } of particles) {
-      const hits = lobes.map((lobe) => (image ? image.nearest(lobe) : -1)).filter((row) => row >= 0).map((row) => image.particleOf[row]);
-      const kept = [...new Set(hits)].filter((particle) => 2 * hits.filter((hit) => hit === particle).length >= image.members[particle].length);
-      if (!kept.length) lost++;
-      for (const particle of kept) found[image.index].add(particle);
+      let isFound = false;
+      for (const image of of) {
+        const hits = lobes.map((lobe) => image.nearest(lobe)).filter((row) => row >= 0).map((row) => image.particleOf[row]);
+        for (const particle of new Set(hits)) {
+          if (2 * hits.filter((hit) => hit === particle).length < image.members[particle].length) continue;
+          found[image.index].add(particle);
+          isFound = true;
+        }
+      }
+      if (!isFound) lost++;
     }
   }
   return { found, lost };
@@ -171,17 +182,19 @@ function curatedCsv(images, kind) {
 
 /** What ``analyze --exclusions`` reads: of each file (by its sha256) the particles that the user has excluded. */
 function exclusionsJson(images) {
-  const files = images.map((image) => ({
-    sha256: image.record.input.sha256,
-    file: image.record.input.path,
-    particles: image.members.filter((_, particle) => image.user[particle]).map((lobes) => ({
-      lobes: lobes.map((lobe) => ({
+  const files = new Map();
+  for (const image of images) {
+    const { sha256, path } = image.record.input, particles = image.excluded();
+    if (!particles.length) continue;
+    if (!files.has(sha256)) files.set(sha256, { sha256, file: path, particles: [] });
+    files.get(sha256).particles.push(...particles.map((particle) => ({
+      lobes: image.members[particle].map((lobe) => ({
         centroid: ["centroid-0", "centroid-1"].map((name) => image.lobes.numbers(name)[lobe]),
         area: image.lobes.numbers("area")[lobe],
       })),
-    })),
-  }));
-  const content = { ...EXCLUSIONS, images: files.filter((f) => f.particles.length) };
+    })));
+  }
+  const content = { ...EXCLUSIONS, images: [...files.values()] };
   return JSON.stringify(content, null, 2) + "\n";
 }
 

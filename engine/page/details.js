@@ -62,7 +62,7 @@ function factsOf(image) {
 
 function sizeText(size) {
   const error = size.uncertainty_nm_per_px === null ? "" : ` ± ${shown(size.uncertainty_nm_per_px, 2)}`;
-  return `${shown(size.nm_per_px, 6)}${error} nm per px (${size.source})`;
+  return `${shown(size.nm_per_px, 6)}${error} nm per px, ${size.source}`;
 }
 
 /** Model, settings, scale, versions and warnings of one micrograph. */
@@ -78,7 +78,7 @@ function fillMethod(place, image) {
     ["Analysed area", `rows ${area.row0} to ${area.row1}, columns ${area.col0} to ${area.col1} (half-open)`],
     ["Pixel size", size.nm_per_px === null ? "unknown: all lengths are in px" : sizeText(size)],
     ...size.found.filter((other) => other.source !== size.source).map((other) => ["Other pixel size", `${shown(other.nm_per_px, 6)} nm per px (${other.source})`]),
-    ...record.filters.map((filter) => [`Filter ${filter.name}`, `${[filter.threshold].flat().join(", ")} ${filter.unit}: ` +
+    ...record.filters.map((filter) => [`Filter ${filter.name}`, `${[filter.threshold].flat().join(", ")}${filter.unit && ` ${filter.unit}`}: ` +
       `${shown(filter.lobes_excluded)} of ${shown(filter.lobes_before)} lobes left out`]),
     ...(record.model
       ? [

@@ -21,7 +21,7 @@ class Picture {
     this.drawing = null;
     this.at = { particle: -1, lobe: -1 };
     this.chosen = -1;
-    this.listen();
+    listen(this);
     new ResizeObserver(() => this.resize()).observe(stage);
   }
 
@@ -165,6 +165,7 @@ class Picture {
     }
     context.setLineDash([]);
     if (show.excluded) this.drawCrosses(context, particles);
+    if (image.record.settings.roi) this.drawRegion(context);
     this.drawScaleBar(context);
     context.restore();
     this.on.drawn?.();
@@ -187,6 +188,16 @@ class Picture {
       context.strokeStyle = colour;
       context.stroke();
     }
+  }
+
+  /** The region of interest. */
+  drawRegion(context) {
+    const { row0, col0, row1, col1 } = this.drawing.image.counted, { scale, left, top } = this.view;
+    context.strokeStyle = "#ffffff";
+    context.lineWidth = 1.5;
+    context.setLineDash([10, 5]);
+    context.strokeRect(col0 * scale + left, row0 * scale + top, (col1 - col0) * scale, (row1 - row0) * scale);
+    context.setLineDash([]);
   }
 
   drawScaleBar(context) {
@@ -244,84 +255,5 @@ class Picture {
     this.at = at;
     this.drawTop();
     this.on.hover(at.particle, at.lobe, event);
-  }
-
-  listen() {
-    const { stage } = this, down = new Map(); // places of the fingers, or of the mouse with its button down
-    let start = null; // where the first came down; null once it is no click any more
-    const position = (event) => {
-      const box = stage.getBoundingClientRect();
-      return [event.clientX - box.left, event.clientY - box.top];
-    };
-    /** The middle of what is down, and how far it spreads. */
-    const spread = () => {
-      const [one, other] = [...down.values()].slice(-2), [x, y] = other ?? one;
-      return [(one[0] + x) / 2, (one[1] + y) / 2, Math.hypot(one[0] - x, one[1] - y)];
-    };
-    stage.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)), ...position(event));
-    }, { passive: false });
-    stage.addEventListener("pointerdown", (event) => {
-      if (event.button) return;
-      start = down.size ? null : position(event);
-      down.set(event.pointerId, position(event));
-      stage.setPointerCapture(event.pointerId);
-    });
-    stage.addEventListener("pointermove", (event) => {
-      const place = position(event);
-      if (!down.has(event.pointerId)) return this.hover(this.find(...place), event);
-      if (start && Math.hypot(place[0] - start[0], place[1] - start[1]) <= 4) return undefined;
-      start = null;
-      const [x, y, width] = spread();
-      down.set(event.pointerId, place);
-      const [nextX, nextY, nextWidth] = spread();
-      this.pan(nextX - x, nextY - y);
-      if (width && nextWidth) this.zoom(nextWidth / width, nextX, nextY);
-      return undefined;
-    });
-    stage.addEventListener("pointerup", (event) => {
-      down.delete(event.pointerId);
-      const at = start ? this.find(...position(event)) : null;
-      start = null;
-      if (at && at.particle >= 0) (event.shiftKey ? this.on.choose : this.on.toggle)(at.particle);
-    });
-    stage.addEventListener("pointercancel", (event) => { down.delete(event.pointerId); start = null; });
-    stage.addEventListener("pointerleave", () => this.hover({ particle: -1, lobe: -1 }));
-    stage.addEventListener("keydown", (event) => this.key(event));
-  }
-
-  key(event) {
-    const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (arrows[event.key] && event.shiftKey) this.pan(...arrows[event.key].map((step) => -60 * step));
-    else if (arrows[event.key]) this.on.choose(this.neighbour(...arrows[event.key]));
-    else if (["Enter", " ", "x"].includes(event.key) && this.chosen >= 0) this.on.toggle(this.chosen);
-    else if (event.key === "+" || event.key === "=") this.zoom(1.25);
-    else if (event.key === "-") this.zoom(0.8);
-    else if (event.key === "0") this.fit();
-    else if (event.key === "PageUp") this.on.turn(-1);
-    else if (event.key === "PageDown") this.on.turn(1);
-    else if (event.key === "Escape") this.on.choose(-1);
-    else return;
-    event.preventDefault();
-  }
-
-  /** The nearest particle in a direction from the chosen one; from none, the one nearest to the upper left. */
-  neighbour(dx, dy) {
-    const centre = (particle) => {
-      const [row0, col0, row1, col1] = this.drawing.box(particle);
-      return [(col0 + col1) / 2, (row0 + row1) / 2];
-    };
-    const [x, y] = this.chosen >= 0 ? centre(this.chosen) : [0, 0];
-    let best = this.chosen, least = Infinity;
-    for (let particle = 0; particle < this.drawing.image.members.length; particle++) {
-      if (particle === this.chosen) continue;
-      const [px, py] = centre(particle), along = (px - x) * dx + (py - y) * dy;
-      const aside = Math.abs((px - x) * dy) + Math.abs((py - y) * dx);
-      const distance = this.chosen < 0 ? px + py : along + 2 * aside;
-      if ((this.chosen < 0 || along > aside * 0.5) && distance < least) [best, least] = [particle, distance];
-    }
-    return best;
   }
 }
