@@ -17,6 +17,8 @@ from samcolloid_edge.engine.sample import Sample
 from samcolloid_edge.engine.settings import Settings
 from samcolloid_edge.engine.statistics import describe
 from samcolloid_edge.engine.types import Lobe, Result
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.keys import Keys
 from test_page_data import PIXELS, written
 
@@ -70,6 +72,42 @@ def test_the_picture_is_the_micrograph_with_outlines(browser: Browser, one: Resu
     assert inside[0] == inside[1] == inside[2]
     red, green, blue, _ = browser.run(script, 80, 45.5)  # on the left edge of the dumbbell
     assert max(red, green, blue) - min(red, green, blue) > 60
+
+
+def test_the_picture_is_zoomed_panned_and_its_parts_are_switched(browser: Browser, one: Result) -> None:
+    def view() -> dict[str, float]:
+        return dict(browser.run("return report.picture.view"))
+
+    def colours() -> int:
+        script = """const {base} = report.picture, found = new Set();
+            const {data} = base.getContext("2d").getImageData(0, 0, base.width, base.height);
+            for (let i = 0; i < data.length; i += 4) {
+              const pixel = data.subarray(i, i + 3);
+              if (Math.max(...pixel) - Math.min(...pixel) > 60) found.add(i);
+            }
+            return found.size"""
+        browser.driver.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0]))")
+        return int(browser.run(script))
+
+    stage, fitted = browser.find("#stage"), view()
+    chain = ActionChains(browser.driver, duration=0).move_to_element(stage)
+    chain.scroll_from_origin(ScrollOrigin.from_element(stage), 0, -300).perform()
+    browser.until(lambda: view()["scale"] > 1.3 * fitted["scale"])
+    zoomed = view()
+    middle = [browser.run(f"return report.picture.stage.client{side} / 2") for side in ("Width", "Height")]
+    for side, at in zip(("left", "top"), middle, strict=True):  # the middle stays where it is
+        assert (at - zoomed[side]) / zoomed["scale"] == pytest.approx((at - fitted[side]) / fitted["scale"], abs=0.5)
+    chain = ActionChains(browser.driver, duration=0).move_to_element(stage).click_and_hold()
+    chain.move_by_offset(60, -30).release().perform()
+    assert [view()["left"] - zoomed["left"], view()["top"] - zoomed["top"]] == pytest.approx([60, -30])
+    assert not browser.run("return report.images[0].user.some(Boolean)")
+    browser.click("#zoom-fit")
+    assert view() == fitted
+    both = colours()
+    browser.click("#show-lobes")
+    sets = colours()
+    browser.click("#show-sets")
+    assert both > sets > colours() == 0
 
 
 def test_hovering_shows_the_measures_of_the_lobe_and_its_set(browser: Browser, one: Result) -> None:
@@ -154,6 +192,28 @@ def test_the_histogram_counts_every_value_once_in_as_many_bins_as_asked_for(brow
     assert browser.statistics()["dumbbell"]["n"] == 1
     assert browser.statistics()["dumbbell"]["mean"] == pytest.approx(one.sets["distance_nm"][1])
     assert browser.run("return report.histogram.title") == "distance [nm]"
+
+
+def test_a_click_on_a_bin_shows_its_rows_and_its_particles(browser: Browser, one: Result) -> None:
+    browser.run("""const bins = document.querySelector("#bins"); bins.value = 4;
+        bins.dispatchEvent(new Event("input"))""")
+    edges, counts = browser.run("return [[...report.histogram.edges], report.histogram.counts.map((of) => [...of])]")
+    over = browser.find("#chart .u-over")
+    browser.run("arguments[0].scrollIntoView({block: 'center'})", over)
+    x = browser.run("return report.histogram.chart.valToPos(arguments[0], 'x')", edges[1] - 0.1 * (edges[1] - edges[0]))
+    at = round(x - over.size["width"] / 2)
+    ActionChains(browser.driver, duration=0).move_to_element_with_offset(over, at, 0).perform()
+    browser.until(lambda: f"{edges[0]:.4g} – {edges[1]:.4g}" in browser.text("#chart .u-legend"))
+    ActionChains(browser.driver, duration=0).move_to_element_with_offset(over, at, 0).click().perform()
+    diameters = one.lobes["equivalent_diameter_area_nm"]
+    inside = [row for row in (0, 1, 2, 3, 4, 6) if diameters[row] < edges[1]]
+    assert np.sum(counts, axis=0)[0] == len(inside)
+    assert [int(row.get_attribute("data-row") or -1) for row in browser.all("#rows .row")] == inside
+    particles = {int(one.lobes["set"][row]) - 1 if one.lobes["set"][row] else one.sets.n_rows for row in inside}
+    assert set(browser.run("return [...report.picture.only]")) == particles
+    ActionChains(browser.driver, duration=0).click().perform()
+    assert len(browser.all("#rows .row")) == 7
+    assert browser.run("return report.picture.only") is None
 
 
 def test_the_table_is_sorted_filtered_and_linked_with_the_picture(browser: Browser, one: Result) -> None:

@@ -15,7 +15,10 @@ let bins = null; // null: as many as Freedman and Diaconis say
 
 const table = new Rows(byId("rows"), run.definitions, {
   hover: (particle) => hover(particle, -1), choose: (particle) => choose(particle, "table"), toggle,
-  filtered: (shownRows, of) => { byId("table-count").textContent = `${shown(shownRows)} of ${shown(of)} rows`; },
+  filtered: (rows, of, isFilter) => {
+    byId("table-count").textContent = `${shown(rows.length)} of ${shown(of)} rows`;
+    picture.showOnly(isFilter ? new Set(rows.map((row) => table.particle(row))) : null);
+  },
 });
 const picture = new Picture(byId("stage"), run.palette, {
   hover, toggle, turn, choose: (particle) => choose(particle, "picture"),
@@ -23,7 +26,7 @@ const picture = new Picture(byId("stage"), run.palette, {
 });
 const past = []; // changes that can be undone: { image, particles }
 const undone = [];
-const histogram = new Histogram(byId("chart"));
+const histogram = new Histogram(byId("chart"), pickBin);
 
 function options(select, entries, keep = select.value) {
   select.replaceChildren(...entries.map(([value, text]) => new Option(text, value)));
@@ -47,6 +50,7 @@ function open(index) {
   byId("note").hidden = !current.note;
   table.open(current);
   fillChoices();
+  filterRows(); // its role may be none of this micrograph
   fillMethod(byId("method"), current);
   byId("tip").hidden = true;
   refresh();
@@ -85,6 +89,7 @@ function refresh() {
   const unit = (scaled && units[first.scaled(quantity)]) || units[quantity] || "";
   const number = bins ?? autoBins(found.all.x);
   byId("bins").value = number;
+  histogram.isScaled = scaled;
   histogram.show(found.groups, number, `${quantity}${unit ? ` [${unit}]` : ""}`, power > 0);
   byId("bins-number").textContent = `${number} × ${shown(histogram.edges[1] - histogram.edges[0], 3)}${unit ? ` ${unit}` : ""}`;
   fillStatistics(byId("statistics"), found, unit, scaled ? "µm²" : "px²");
@@ -250,6 +255,21 @@ function filterRows() {
   table.filter = { group: byId("filter-role").value, state: byId("filter-state").value, column: byId("filter-column").value,
     low: number("filter-low"), high: number("filter-high") };
   table.refilter();
+}
+
+/** Show the rows that a bin of the histogram counts; all again where it does so already. */
+function pickBin(low, high) {
+  const kind = byId("population").value, quantity = byId("quantity").value, name = histogram.isScaled ? current[kind].scaled(quantity) : quantity;
+  const { column, low: from, high: to } = table.filter, isShown = table.kind === kind && column === name && from === low && to === high;
+  byId("table-of").value = table.kind = kind;
+  clearFilter();
+  if (isShown || !current[kind].has(name)) return;
+  byId("filter-state").value = "counts";
+  byId("filter-column").value = name;
+  byId("filter-low").value = low;
+  byId("filter-high").value = high;
+  filterRows();
+  say(`${name} ${shown(low)} to ${shown(high)}: ${shown(table.rows.length)} ${kind} of this micrograph; the other particles are faint.`);
 }
 
 function clearFilter() {

@@ -8,8 +8,9 @@ const NOT_MEASURES = new Set(["label", "set", "lobe", "kind", "lobes", "excluded
 const styled = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 class Histogram {
-  constructor(place) {
-    this.place = place;
+  /** ``pick``(low, high) is called where a bin is clicked. */
+  constructor(place, pick) {
+    Object.assign(this, { place, pick });
     this.chart = null;
     this.marked = NaN;
     new ResizeObserver(() => this.chart?.setSize(this.size())).observe(place);
@@ -43,7 +44,7 @@ class Histogram {
     this.chart = new uPlot({
       ...this.size(),
       legend: { show: true, live: true, markers: { width: 2 } },
-      cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
+      cursor: { y: false, points: { show: false }, drag: { x: false, y: false }, dataIdx: (_, __, nearest, x) => this.binOf(x) ?? nearest },
       scales: { x: { time: false, range: (_, low, high) => [low - (high - low) * 0.02, high + (high - low) * 0.02] },
         y: { range: (_, __, high) => [0, Math.max(1, high * 1.08)] } },
       axes: [{ ...axis, label: this.title, size: 40, labelSize: 22 }, { ...axis, label: this.byWeight ? "Share, %" : "Number", size: 48, labelSize: 22,
@@ -52,8 +53,17 @@ class Histogram {
         label: group, stroke: styled(colourName(group)), width: 2, fill: `${styled(colourName(group))}33`, paths: stepped, points: { show: false },
         dash: i % 2 ? [6, 2] : undefined, value: (_, value) => (value === null ? "–" : shown(value)),
       }))],
-      hooks: { draw: [(chart) => this.drawMark(chart)] },
+      hooks: { draw: [(chart) => this.drawMark(chart)], ready: [(chart) => chart.over.addEventListener("click", (event) => {
+        const bin = this.binOf(chart.posToVal(event.offsetX, "x"));
+        if (bin !== undefined) this.pick(this.edges[bin], this.edges[bin + 1]);
+      })] },
     }, this.data, this.place);
+  }
+
+  /** The bin that holds a value, undefined where none does. */
+  binOf(x) {
+    const bin = this.edges.findIndex((edge) => edge > x) - 1;
+    return bin >= 0 ? bin : undefined;
   }
 
   binText(i) {

@@ -21,6 +21,7 @@ class Picture {
     this.drawing = null;
     this.at = { particle: -1, lobe: -1 };
     this.chosen = -1;
+    this.only = null; // particles that are not faint; null: all
     listen(this);
     new ResizeObserver(() => this.resize()).observe(stage);
   }
@@ -32,6 +33,13 @@ class Picture {
     this.fit();
     await drawing.ready;
     if (this.drawing === drawing) this.draw();
+  }
+
+  /** Draw all but these particles faintly; null: none. */
+  showOnly(particles) {
+    if (!particles && !this.only) return;
+    this.only = particles;
+    this.draw();
   }
 
   resize() {
@@ -144,7 +152,7 @@ class Picture {
       const isOut = image.isExcluded(particle), isSet = image.isSet(particle);
       if (isOut && !show.excluded) continue;
       const edge = !isOut && image.atEdge(isSet ? "sets" : "lobes", isSet ? particle : image.members[particle][0]);
-      const style = isOut ? "out" : edge ? "edge" : "in";
+      const style = `${isOut ? "out" : edge ? "edge" : "in"} ${this.only && !this.only.has(particle) ? "faint" : "plain"}`;
       if (isSet && show.sets) add(`set ${style} ${isOut ? GREY_OUT : this.colourOf(particle, -1)}`, drawing.sets, particle + 1);
       if (!show.lobes || (isSet && show.sets && image.members[particle].length === 1)) continue;
       for (const lobe of image.members[particle]) {
@@ -153,7 +161,8 @@ class Picture {
     }
     const weight = Math.min(2.5, Math.max(1, 0.8 + view.scale * 0.6));
     for (const [key, labels] of [...lines].sort()) {
-      const [kind, style, colour] = key.split(" ");
+      const [kind, style, force, colour] = key.split(" ");
+      context.globalAlpha = force === "faint" ? 0.25 : 1;
       context.strokeStyle = colour;
       context.lineWidth = kind === "set" ? weight : weight * 0.6;
       context.setLineDash(style === "in" ? [] : style === "edge" ? [6, 3] : [2, 3]);
@@ -164,6 +173,7 @@ class Picture {
       }
     }
     context.setLineDash([]);
+    context.globalAlpha = 1;
     if (show.excluded) this.drawCrosses(context, particles);
     if (image.record.settings.roi) this.drawRegion(context);
     this.drawScaleBar(context);

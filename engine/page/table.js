@@ -99,7 +99,8 @@ class Rows {
     this.rows = rows;
     this.inner.style.height = `${(rows.length + 1) * ROW_HEIGHT}px`;
     this.place.setAttribute("aria-rowcount", rows.length + 1);
-    this.on.filtered?.(rows.length, table.length);
+    const isFilter = Boolean(filter.group || filter.state || filter.low !== undefined || filter.high !== undefined);
+    this.on.filtered(rows, table.length, isFilter);
     this.drawRows();
   }
 
