@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from . import kernels_measure_grey, kernels_polygon
+from . import kernels_polygon
 from .lobes import F64, Lobes, Values, ratio
 from .outline import Outlines
 from .types import I64
@@ -19,7 +19,7 @@ def columns(lobes: Lobes) -> Values:
     perimeter = kernels_polygon.traced_lengths(corners, ends)
     hull = kernels_polygon.calipers(corners, ends)
     mean, least, greatest, variance, third, fourth = lobes.grey.T
-    weight, row, col = kernels_measure_grey.weighted_sums(lobes.labels, lobes.pixels, lobes.boxes).T
+    weight, row, col = lobes.weighted.T
     major, minor, angle = _ellipse(lobes.sums)
     return {
         "Area": area,
@@ -42,7 +42,7 @@ def columns(lobes: Lobes) -> Values:
         "Circ.": np.minimum(4 * math.pi * area / perimeter**2, 1),
         "Feret": hull[:, 2],
         "IntDen": area * mean,
-        "Median": kernels_measure_grey.medians(lobes.values, lobes.ends)[:, 1],
+        "Median": lobes.medians[:, 1],
         "Skew": ratio(third, variance**1.5),
         "Kurt": ratio(fourth, variance**2) - 3,
         "RawIntDen": area * mean,

@@ -61,39 +61,41 @@ def outline_sums(labels: NDArray[Any], row0: NDArray[Any], offsets: NDArray[Any]
     height, width = labels.shape
     steps = np.zeros((n, 3), np.int64)
     extents = np.full((2, offsets[n]), NO_PIXEL, np.int64)
-    # Of three rows, as many as are looked at at once: row r is border[r % 3].
-    border = np.zeros((3, width), np.uint8)
+    # Of three rows, as many as are looked at at once, with a column on either side.
+    above, here, below = np.zeros((3, width + 2), np.uint8)
     for last in range(height + 1):
+        above, here, below = here, below, above
         r = last
         for c in range(width if r < height else 0):
             label = labels[r, c]
-            border[r % 3, c] = 0
+            below[c + 1] = 0
             if label == 0:
                 continue
-            k = offsets[label - 1] + r - row0[label - 1]
-            extents[0, k] = min(extents[0, k], c)
-            extents[1, k] = min(extents[1, k], -c)
             if (r == 0 or c == 0 or r == height - 1 or c == width - 1
                     or labels[r - 1, c] != label or labels[r + 1, c] != label
                     or labels[r, c - 1] != label or labels[r, c + 1] != label):
-                border[r % 3, c] = 1
+                below[c + 1] = 1
+                k = offsets[label - 1] + r - row0[label - 1]
+                extents[0, k] = min(extents[0, k], c)
+                extents[1, k] = min(extents[1, k], -c)
+        if r == height:
+            below[:] = 0
         r = last - 1
         for c in range(width if r >= 0 else 0):
-            if border[r % 3, c] == 0:
+            if here[c + 1] == 0:
                 continue
             label = labels[r, c]
             beside = 0
             across = 0
-            for dr in range(-1, 2):
-                for dc in range(-1, 2):
-                    rr, cc = r + dr, c + dc
-                    if (dr == 0 and dc == 0) or rr < 0 or cc < 0 or rr >= height or cc >= width:
-                        continue
-                    if border[rr % 3, cc] == 1 and labels[rr, cc] == label:
-                        if dr == 0 or dc == 0:
-                            beside += 1
-                        else:
-                            across += 1
+            for dc in range(-1, 2):
+                if above[c + 1 + dc] and labels[r - 1, c + dc] == label:
+                    beside += dc == 0
+                    across += dc != 0
+                if below[c + 1 + dc] and labels[r + 1, c + dc] == label:
+                    beside += dc == 0
+                    across += dc != 0
+                if dc and here[c + 1 + dc] and labels[r, c + dc] == label:
+                    beside += 1
             if (beside == 2 or beside == 3) and across <= 2:
                 steps[label - 1, 0] += 1
             elif (beside == 0 and across == 2) or (beside == 1 and across == 3):

@@ -17,17 +17,28 @@ Array = NDArray[Any]
 
 
 @njit(cache=True, nogil=True)
-def gather(labels: Array, pixels: Array, boxes: Array, ends: Array) -> Array:
-    """The values of each lobe, row by row: lobe i at ``ends[i]:ends[i + 1]`` of the array returned, of pixels' type."""
+def gather(labels: Array, pixels: Array, boxes: Array, ends: Array) -> tuple[Array, Array]:
+    """The values of each lobe, row by row: lobe i at ``ends[i]:ends[i + 1]``, of pixels' type; and weighted by place.
+
+    The second array is (n, 3) float64: Σ v, Σ v r, Σ v c, r and c from the corner of the lobe's box, v its values.
+    """
     values = np.empty(ends[-1], pixels.dtype)
+    weighted = np.zeros((len(boxes), 3), np.float64)
     for i in range(len(boxes)):
         k = ends[i]
         for r in range(boxes[i, 0], boxes[i, 2]):
+            of_row, column = 0.0, 0.0
             for c in range(boxes[i, 1], boxes[i, 3]):
                 if labels[r, c] == i + 1:
                     values[k] = pixels[r, c]
                     k += 1
-    return values
+                    value = np.float64(pixels[r, c])
+                    of_row += value
+                    column += value * (c - boxes[i, 1])
+            weighted[i, 0] += of_row
+            weighted[i, 1] += of_row * (r - boxes[i, 0])
+            weighted[i, 2] += column
+    return values, weighted
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -58,23 +69,35 @@ def medians(values: Array, ends: Array) -> Array:
     """Of the values of n lobes → (n, 2) float64: the lower and the upper of the middle ones, equal where n is odd."""
     found = np.empty((len(ends) - 1, 2), np.float64)
     for i in range(len(ends) - 1):
-        ordered = np.sort(values[ends[i] : ends[i + 1]])
-        found[i] = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+        count = ends[i + 1] - ends[i]
+        middle = count // 2
+        parted = np.partition(values[ends[i] : ends[i + 1]], middle)
+        upper = np.float64(parted[middle])
+        lower = upper
+        if count % 2 == 0:
+            lower = np.float64(parted[0])
+            for k in range(1, middle):
+                lower = max(lower, np.float64(parted[k]))
+        found[i] = lower, upper
     return found
 
 
 @njit(cache=True, nogil=True)
-def weighted_sums(labels: Array, pixels: Array, boxes: Array) -> Array:
-    """Σ v, Σ v r, Σ v c of each lobe → (n, 3) float64, r and c from the corner of its box, v its values."""
-    found = np.zeros((len(boxes), 3), np.float64)
-    for i in range(len(boxes)):
-        for r in range(boxes[i, 0], boxes[i, 2]):
-            for c in range(boxes[i, 1], boxes[i, 3]):
-                if labels[r, c] == i + 1:
-                    value = np.float64(pixels[r, c])
-                    found[i, 0] += value
-                    found[i, 1] += value * (r - boxes[i, 0])
-                    found[i, 2] += value * (c - boxes[i, 1])
+def medians_of_bytes(values: Array, ends: Array) -> Array:
+    """The same of values uint8, by counting them."""
+    found = np.empty((len(ends) - 1, 2), np.float64)
+    counts = np.empty(256, np.int64)
+    for i in range(len(ends) - 1):
+        counts[:] = 0
+        for k in range(ends[i], ends[i + 1]):
+            counts[values[k]] += 1
+        value, up_to = 0, counts[0]
+        for k in range(2):
+            rank = (ends[i + 1] - ends[i] - 1 + k) // 2
+            while up_to <= rank:
+                value += 1
+                up_to += counts[value]
+            found[i, k] = value
     return found
 
 
@@ -90,33 +113,32 @@ def surroundings(labels: Array, pixels: Array, boxes: Array, area: Array, near: 
     largest = 0
     for i in range(n):
         largest = max(largest, (boxes[i, 2] - boxes[i, 0] + 2 * far) * (boxes[i, 3] - boxes[i, 1] + 2 * far))
-    steps = np.empty(largest, np.int32)
+    reached = np.empty(largest, np.uint8)
     for i in range(n):
         r0, c0 = max(boxes[i, 0] - far, area[0]), max(boxes[i, 1] - far, area[1])
         r1, c1 = min(boxes[i, 2] + far, area[2]), min(boxes[i, 3] + far, area[3])
-        width = c1 - c0
+        width = max(c1 - c0, 0)
+        reached[: max(r1 - r0, 0) * width] = 0
+        # Steps to eight neighbours reach a square round each pixel, so a rectangle round each run of them.
+        for reach, mark in ((far, 1), (near, 2)):
+            for r in range(boxes[i, 0], boxes[i, 2]):
+                end = boxes[i, 1]
+                while end < boxes[i, 3]:
+                    start = end
+                    while start < boxes[i, 3] and labels[r, start] != i + 1:
+                        start += 1
+                    end = start
+                    while end < boxes[i, 3] and labels[r, end] == i + 1:
+                        end += 1
+                    left, right = max(start - reach, c0) - c0, min(end + reach, c1) - c0
+                    if start == end or left >= right:
+                        continue
+                    for rr in range(max(r - reach, r0) - r0, min(r + reach + 1, r1) - r0):
+                        reached[rr * width + left : rr * width + right] = mark
+        count, total, squared, first = 0, 0.0, 0.0, 0.0
         for r in range(r0, r1):
             for c in range(c0, c1):
-                k = (r - r0) * width + c - c0
-                least = 0 if labels[r, c] == i + 1 else far + 1
-                if least and c > c0:
-                    least = min(least, steps[k - 1] + 1)
-                if least and r > r0:
-                    for cc in range(max(c - 1, c0), min(c + 2, c1)):
-                        least = min(least, steps[k - width + cc - c] + 1)
-                steps[k] = least
-        count, total, squared, first = 0, 0.0, 0.0, 0.0
-        for r in range(r1 - 1, r0 - 1, -1):
-            for c in range(c1 - 1, c0 - 1, -1):
-                k = (r - r0) * width + c - c0
-                least = steps[k]
-                if least and c < c1 - 1:
-                    least = min(least, steps[k + 1] + 1)
-                if least and r < r1 - 1:
-                    for cc in range(max(c - 1, c0), min(c + 2, c1)):
-                        least = min(least, steps[k + width + cc - c] + 1)
-                steps[k] = least
-                if near < least <= far and labels[r, c] == 0:
+                if reached[(r - r0) * width + c - c0] == 1 and labels[r, c] == 0:
                     value = np.float64(pixels[r, c])
                     if count == 0:
                         first = value

@@ -15,63 +15,81 @@ from .caches import njit
 
 Array = NDArray[Any]
 
+BINOMIAL = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [1, 2, 1, 0], [1, 3, 3, 1]])
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def moments(labels: Array, boxes: Array, centroids: Array) -> tuple[Array, Array]:
     """Σ r^p c^q, p and q from 0 to 3, of each lobe: from its box's corner, and from its centroid.
 
-    centroids (n, 2) float64 (row, col) → raw (n, 4, 4), central (n, 4, 4) float64, px^(p + q).
+    centroids (n, 2) float64 (row, col) → raw (n, 4, 4), central (n, 4, 4) float64, px^(p + q). Both follow from whole
+    numbers, the sums from the pixel nearest the centroid.
     """
     n = len(boxes)
-    found = np.zeros((2, n, 4, 4), np.float64)
-    of_row = np.empty((2, 4), np.float64)
+    raw, central = np.zeros((n, 4, 4), np.float64), np.zeros((n, 4, 4), np.float64)
+    near = np.empty((4, 4), np.float64)
     for i in range(n):
+        middle_r, middle_c = int(np.rint(centroids[i, 0])), int(np.rint(centroids[i, 1]))
+        near[:] = 0
         for r in range(boxes[i, 0], boxes[i, 2]):
-            of_row[:] = 0
+            count, first, second, third = 0, 0, 0, 0
             for c in range(boxes[i, 1], boxes[i, 3]):
                 if labels[r, c] == i + 1:
-                    for k in range(2):
-                        x = c - (centroids[i, 1] if k else boxes[i, 1])
-                        of_row[k, 0] += 1
-                        of_row[k, 1] += x
-                        of_row[k, 2] += x * x
-                        of_row[k, 3] += x * x * x
-            for k in range(2):
-                y = r - (centroids[i, 0] if k else boxes[i, 0])
-                power = 1.0
-                for p in range(4):
-                    for q in range(4):
-                        found[k, i, p, q] += power * of_row[k, q]
-                    power *= y
-    return found[0], found[1]
+                    x = c - middle_c
+                    count += 1
+                    first += x
+                    second += x * x
+                    third += x * x * x
+            power = 1.0
+            for p in range(4):
+                near[p, 0] += power * count
+                near[p, 1] += power * first
+                near[p, 2] += power * second
+                near[p, 3] += power * third
+                power *= r - middle_r
+        _shift(near, middle_r - boxes[i, 0], middle_c - boxes[i, 1], raw[i])
+        _shift(near, middle_r - centroids[i, 0], middle_c - centroids[i, 1], central[i])
+    return raw, central
+
+
+@njit(cache=True, nogil=True)
+def _shift(sums: Array, rows: float, columns: float, into: Array) -> None:
+    """Σ (r + rows)^p (c + columns)^q of (4, 4) Σ r^p c^q."""
+    for p in range(4):
+        for q in range(4):
+            into[p, q] = 0
+            by_row = 1.0
+            for k in range(p, -1, -1):
+                by_column = 1.0
+                for m in range(q, -1, -1):
+                    into[p, q] += BINOMIAL[p, k] * BINOMIAL[q, m] * by_row * by_column * sums[k, m]
+                    by_column *= columns
+                by_row *= rows
 
 
 @njit(cache=True, nogil=True)
 def squares(labels: Array, n: int) -> Array:
-    """How often each pattern of 2 × 2 pixels occurs in each lobe → (n, 16) int64, empty squares not counted.
+    """How often each pattern of 2 × 2 pixels occurs in each lobe → (n, 16) int64, but for empty and full squares.
 
     A pixel counts 1, the one above it 2, left of it 4, above and left of it 8; beyond the image there is no lobe.
     """
     height, width = labels.shape
     found = np.zeros((n, 16), np.int64)
     for r in range(height + 1):
+        left, across = np.int32(0), np.int32(0)
         for c in range(width + 1):
-            here = labels[r, c] if r < height and c < width else 0
-            up = labels[r - 1, c] if r > 0 and c < width else 0
-            left = labels[r, c - 1] if r < height and c > 0 else 0
-            across = labels[r - 1, c - 1] if r > 0 and c > 0 else 0
-            if here == up == left == across:
+            here = labels[r, c] if r < height and c < width else np.int32(0)
+            up = labels[r - 1, c] if r > 0 and c < width else np.int32(0)
+            if not here == up == left == across:
                 if here:
-                    found[here - 1, 15] += 1
-                continue
-            if here:
-                found[here - 1, 1 + 2 * (up == here) + 4 * (left == here) + 8 * (across == here)] += 1
-            if up and up != here:
-                found[up - 1, 2 + 4 * (left == up) + 8 * (across == up)] += 1
-            if left and left != here and left != up:
-                found[left - 1, 4 + 8 * (across == left)] += 1
-            if across and across != here and across != up and across != left:
-                found[across - 1, 8] += 1
+                    found[here - 1, 1 + 2 * (up == here) + 4 * (left == here) + 8 * (across == here)] += 1
+                if up and up != here:
+                    found[up - 1, 2 + 4 * (left == up) + 8 * (across == up)] += 1
+                if left and left != here and left != up:
+                    found[left - 1, 4 + 8 * (across == left)] += 1
+                if across and across != here and across != up and across != left:
+                    found[across - 1, 8] += 1
+            left, across = here, up
     return found
 
 
@@ -86,6 +104,17 @@ def filled_areas(labels: Array, boxes: Array) -> Array:
     seen = np.empty(largest, np.bool_)
     stack = np.empty(largest, np.int64)
     for i in range(n):
+        pixels, split = 0, False
+        for r in range(boxes[i, 0], boxes[i, 2]):
+            runs = 0
+            for c in range(boxes[i, 1], boxes[i, 3]):
+                if labels[r, c] == i + 1:
+                    pixels += 1
+                    runs += c == boxes[i, 1] or labels[r, c - 1] != i + 1
+            split = split or runs > 1
+        if not split:  # a hole would part a row in two
+            area[i] = pixels
+            continue
         height, width = boxes[i, 2] - boxes[i, 0] + 2, boxes[i, 3] - boxes[i, 1] + 2
         # A row and a column of outside all round: from its corner everything outside is reached.
         for r in range(height):

@@ -55,7 +55,7 @@ def traced_lengths(corners: Array, ends: Array) -> Array:
 
 @njit(cache=True, nogil=True)
 def _hull(points: Array, order: Array, hull: Array) -> int:
-    """Indices of the corners of the convex hull of points, clockwise on the screen, into hull; their number.
+    """Corners (x, y) of the convex hull of points, clockwise on the screen, into hull; their number.
 
     order: the points by x, then y (Andrew's monotone chain).
     """
@@ -64,19 +64,25 @@ def _hull(points: Array, order: Array, hull: Array) -> int:
         least = size + 1 if side else 2
         for step in range(len(order)):
             k = order[len(order) - 1 - step] if side else order[step]
+            x, y = points[k, 0], points[k, 1]
             while size >= least:
-                a, b = hull[size - 2], hull[size - 1]
-                cross = ((points[b, 0] - points[a, 0]) * (points[k, 1] - points[a, 1])
-                         - (points[b, 1] - points[a, 1]) * (points[k, 0] - points[a, 0]))
-                if cross > 0:
+                ax, ay = hull[size - 2, 0], hull[size - 2, 1]
+                if (hull[size - 1, 0] - ax) * (y - ay) - (hull[size - 1, 1] - ay) * (x - ax) > 0:
                     break
                 size -= 1
-            if size == 0 or points[k, 0] != points[hull[size - 1], 0] or points[k, 1] != points[hull[size - 1], 1]:
-                hull[size] = k
+            if size == 0 or x != hull[size - 1, 0] or y != hull[size - 1, 1]:
+                hull[size] = x, y
                 size += 1
-    if size > 1 and points[hull[size - 1], 0] == points[hull[0], 0] and points[hull[size - 1], 1] == points[hull[0], 1]:
+    if size > 1 and hull[size - 1, 0] == hull[0, 0] and hull[size - 1, 1] == hull[0, 1]:
         size -= 1
     return size
+
+
+@njit(cache=True, nogil=True)
+def _height(hull: Array, a: int, b: int, c: int) -> float:
+    """How far corner c is from the line through corners a and b, times the distance of these."""
+    ax, ay = hull[a, 0], hull[a, 1]
+    return float((hull[b, 0] - ax) * (hull[c, 1] - ay) - (hull[b, 1] - ay) * (hull[c, 0] - ax))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -84,14 +90,15 @@ def calipers(points: Array, ends: Array) -> Array:
     """Of each polygon's convex hull → (n, 10) float64: area, perimeter, then of calipers.
 
     Largest distance of two corners (of equals the first) and (x, y) of both, the one of smaller x first; least distance
-    of two parallel lines that hold it and the direction (x, y) across them, a unit vector.
+    of two parallel lines that hold it and the direction (x, y) across them, a unit vector. Both come from calipers
+    turned once round (Shamos 1978): of every side the corner farthest from it.
     """
     n = len(ends) - 1
     found = np.zeros((n, 10), np.float64)
     longest = 0
     for i in range(n):
         longest = max(longest, ends[i + 1] - ends[i])
-    hull = np.empty(2 * longest + 2, np.int64)
+    hull = np.empty((2 * longest + 2, 2), np.float64)
     for i in range(n):
         part = points[ends[i] : ends[i + 1]]
         order = np.argsort(part[:, 0], kind="mergesort")
@@ -105,26 +112,35 @@ def calipers(points: Array, ends: Array) -> Array:
         size = _hull(part, order, hull)
         area, length, widest, first, second = 0.0, 0.0, -1.0, 0, 0
         narrowest, nx, ny = np.inf, 1.0, 0.0
+        far = 0
         for a in range(size):
-            p, q = hull[a], hull[(a + 1) % size]
-            ex, ey = part[q, 0] - part[p, 0], part[q, 1] - part[p, 1]
-            x0, y0 = part[hull[0], 0], part[hull[0], 1]
-            area += ((part[p, 0] - x0) * (part[q, 1] - y0) - (part[q, 0] - x0) * (part[p, 1] - y0)) / 2
+            q = (a + 1) % size
+            ex, ey = hull[q, 0] - hull[a, 0], hull[q, 1] - hull[a, 1]
+            area += _height(hull, 0, a, q) / 2
             side = np.hypot(ex, ey)
             length += side
-            across = 0.0
-            for b in range(size):
-                dx, dy = part[hull[b], 0] - part[p, 0], part[hull[b], 1] - part[p, 1]
-                across = max(across, abs(ex * dy - ey * dx))
-                if b > a and dx * dx + dy * dy > widest:
-                    widest, first, second = dx * dx + dy * dy, p, hull[b]
+            if a == 0:
+                for b in range(size):
+                    if _height(hull, 0, q, b) > _height(hull, 0, q, far):
+                        far = b
+            while True:
+                for p in (a, q):
+                    dx, dy = hull[far, 0] - hull[p, 0], hull[far, 1] - hull[p, 1]
+                    apart = dx * dx + dy * dy
+                    one, other = min(p, far), max(p, far)
+                    if apart > widest or (apart == widest and (one, other) < (first, second)):
+                        widest, first, second = apart, one, other
+                if size < 3 or _height(hull, a, q, (far + 1) % size) < _height(hull, a, q, far):
+                    break
+                far = (far + 1) % size
+            across = abs(_height(hull, a, q, far))
             if side > 0 and across / side < narrowest:
                 narrowest, nx, ny = across / side, -ey / side, ex / side
-        if part[first, 0] > part[second, 0]:
+        if hull[first, 0] > hull[second, 0]:
             first, second = second, first
         found[i, 0], found[i, 1], found[i, 2] = abs(area), length, np.sqrt(max(widest, 0.0))
-        found[i, 3], found[i, 4] = part[first, 0], part[first, 1]
-        found[i, 5], found[i, 6] = part[second, 0], part[second, 1]
+        found[i, 3], found[i, 4] = hull[first, 0], hull[first, 1]
+        found[i, 5], found[i, 6] = hull[second, 0], hull[second, 1]
         found[i, 7], found[i, 8], found[i, 9] = narrowest if size > 1 else 0.0, nx, ny
     return found
 

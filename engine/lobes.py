@@ -36,6 +36,8 @@ class Lobes:
     """… (N + 1,): those of lobe i are ``values[ends[i]:ends[i + 1]]``."""
     grey: F64
     """(N, 6) mean, least, greatest, and the mean 2nd, 3rd and 4th power of the deviation from the mean."""
+    weighted: F64
+    """(N, 3) Σ v, Σ v r, Σ v c of the values v, r and c from the corner of the box."""
     outlines: Outlines
     """Through the middles of the pixel edges."""
     beyond: I32
@@ -50,16 +52,23 @@ class Lobes:
         pixels = micrograph.pixels
         pixels = np.require(pixels, pixels.dtype.newbyteorder("="), ["C", "W"])
         ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sums[:, 0])])
-        values = kernels_measure_grey.gather(labels, pixels, boxes, ends)
+        values, weighted = kernels_measure_grey.gather(labels, pixels, boxes, ends)
         outlines, beyond = of_pixels(labels, n)
         return cls(labels, micrograph, pixels, sums, boxes, values, ends,
-                   kernels_measure_grey.statistics(values, ends), outlines, beyond)
+                   kernels_measure_grey.statistics(values, ends), weighted, outlines, beyond)
 
     @property
     def area(self) -> I64:
         """(N,) number of pixels."""
         area: I64 = self.sums[:, 0]
         return area
+
+    @property
+    def medians(self) -> F64:
+        """(N, 2) the lower and the upper of the middle grey values, equal where their number is odd."""
+        of = kernels_measure_grey.medians_of_bytes if self.values.dtype == np.uint8 else kernels_measure_grey.medians
+        medians: F64 = of(self.values, self.ends)
+        return medians
 
     @property
     def centroids(self) -> F64:

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from . import kernels_measure_grey, kernels_measure_shape
+from . import kernels_measure_shape
 from .lobes import F64, Lobes, Values, ratio
 
 _DIAGONAL: Final = math.sqrt(2)
@@ -28,7 +28,7 @@ def columns(lobes: Lobes) -> Values:
     height, width = (lobes.boxes[:, 2:] - corner).astype(np.int64).T
     squares = kernels_measure_shape.squares(lobes.labels, len(area))
     crofton = squares @ _CROFTON
-    weight, row, col = kernels_measure_grey.weighted_sums(lobes.labels, lobes.pixels, lobes.boxes).T
+    weight, row, col = lobes.weighted.T
     weighted = np.stack([ratio(row, weight), ratio(col, weight)], 1)
     values: Values = {
         "num_pixels": area,
@@ -38,7 +38,7 @@ def columns(lobes: Lobes) -> Values:
         "euler_number": squares @ _EULER,
         "perimeter_crofton": crofton,
         "circularity_crofton": ratio(4 * math.pi * area, crofton**2),
-        "intensity_median": kernels_measure_grey.medians(lobes.values, lobes.ends).mean(1),
+        "intensity_median": lobes.medians.mean(1),
     }
     for axis in range(2):
         values[f"centroid_local-{axis}"] = centroids[:, axis] - corner[:, axis]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from samcolloid_edge.engine.columns import lobe_columns
 from samcolloid_edge.engine.measure import measure
 from skimage.measure import regionprops_table
@@ -38,9 +38,11 @@ def assert_as_regionprops(labels: Array, pixels: Array) -> None:
         np.testing.assert_allclose(ours[name] / size, column / size, rtol=1e-9, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float64])
 @pytest.mark.parametrize("labels", adversarial().values(), ids=adversarial())
-def test_awkward_lobes_measure_as_in_scikit_image(labels: Array) -> None:
-    assert_as_regionprops(labels, np.random.default_rng(1).integers(1, 65536, labels.shape).astype(np.uint16))
+def test_awkward_lobes_measure_as_in_scikit_image(labels: Array, dtype: DTypeLike) -> None:
+    most = 65536 if dtype == np.uint16 else 256
+    assert_as_regionprops(labels, np.random.default_rng(1).integers(1, most, labels.shape).astype(dtype))
 
 
 @settings(max_examples=40, deadline=None)
