@@ -167,10 +167,12 @@ function change(image, particles, what) {
 
 function flip(image, particles, what) {
   for (const particle of particles) image.user[particle] = 1 - image.user[particle];
+  const isOne = image === current && particles.length === 1;
   if (image !== current) open(image.index);
-  else if (particles.length === 1) picture.drawParticle(particles[0]);
+  else if (isOne) picture.drawParticle(particles[0]);
   else picture.draw();
   if (table.filter.state || table.sort.name === "state") table.refilter();
+  else if (isOne) table.drawParticle(particles[0]);
   else table.drawRows();
   refresh();
   say(what);

@@ -101,26 +101,32 @@ const GROUP_COLOURS = {
 };
 const colourName = (group) => `--${GROUP_COLOURS[group] ?? "grey"}`;
 
-/** The rows of the table of statistics: one a group, and all together where there are several. */
+/** The table of statistics: one row a group, and all together where there are several. */
 function fillStatistics(table, { groups, all, area }, unit, areaUnit) {
-  const rows = groups.length > 1 || !groups.length ? [...groups, all] : groups;
-  const texts = { n: shown, cv: (value) => (Number.isNaN(value) ? "–" : `${(100 * value).toFixed(1)} %`) };
+  const populations = groups.length > 1 || !groups.length ? [...groups, all] : groups;
   const columns = [...STATISTICS, ["density", `per ${areaUnit}`]];
+  const key = JSON.stringify([populations.map(({ name }) => name), unit, areaUnit]);
+  if (table.dataset.key !== key) buildStatistics(table, populations, columns, unit);
+  table.dataset.key = key;
+  const texts = { n: shown, cv: (value) => (Number.isNaN(value) ? "–" : `${(100 * value).toFixed(1)} %`) };
+  populations.forEach(({ x, weight, total }, i) => {
+    const statistics = { ...describe(x, weight), density: total / area }, { cells } = table.tBodies[0].rows[i];
+    columns.forEach(([name], j) => {
+      cells[j + 1].textContent = (texts[name] ?? shown)(statistics[name]);
+      cells[j + 1].dataset.value = statistics[name];
+    });
+  });
+}
+
+function buildStatistics(table, populations, columns, unit) {
   const head = columns.map(([name, title]) => `<th scope="col" title="${MEANINGS[name] ?? ""}">${title}</th>`);
   table.innerHTML = `<thead><tr><th scope="col">${unit ? `in ${unit}` : ""}</th>${head.join("")}</tr></thead><tbody></tbody>`;
-  for (const population of rows) {
-    const row = table.tBodies[0].insertRow(), title = document.createElement("th");
-    row.dataset.group = population.name;
+  for (const { name } of populations) {
+    const row = table.tBodies[0].insertRow(), title = element("th", name);
+    row.dataset.group = name;
     title.scope = "row";
-    title.textContent = population.name;
-    title.style.setProperty("--swatch", population === all ? "transparent" : `var(${colourName(population.name)})`);
+    title.style.setProperty("--swatch", name === "all" ? "transparent" : `var(${colourName(name)})`);
     row.append(title);
-    const statistics = { ...describe(population.x, population.weight), density: population.total / area };
-    for (const [name] of columns) {
-      const data = row.insertCell();
-      data.textContent = (texts[name] ?? shown)(statistics[name]);
-      data.dataset.statistic = name;
-      data.dataset.value = statistics[name];
-    }
+    for (const [statistic] of columns) row.insertCell().dataset.statistic = statistic;
   }
 }

@@ -146,6 +146,11 @@ class Rows {
     this.body.replaceChildren(...drawn);
   }
 
+  /** Draw a particle's rows anew, if they are in sight. */
+  drawParticle(particle) {
+    if ([...this.body.children].some((line) => this.particle(Number(line.dataset.row)) === particle)) this.drawRows();
+  }
+
   /** Mark a particle's rows, and bring the first into sight where asked. */
   choose(particle, move) {
     this.chosen = particle;
