@@ -53,6 +53,7 @@ function open(index) {
   filterRows(); // its role may be none of this micrograph
   fillMethod(byId("method"), current);
   byId("tip").hidden = true;
+  histogram.mark(NaN);
   refresh();
   return picture.open(drawings.get(index));
 }
@@ -218,7 +219,7 @@ on("restore", "click", () => change(current, current.excluded(), "All particles 
 on("exclude-rows", "click", () => changeRows((particle) => !current.isExcluded(particle), "excluded"));
 on("restore-rows", "click", () => changeRows((particle) => current.user[particle], "restored"));
 addEventListener("keydown", (event) => {
-  const isText = event.target.matches?.("input[type=number], select, [type=range]");
+  const isText = event.target.matches?.("input[type=number]"); // which undoes what is typed
   if ((event.ctrlKey || event.metaKey) && !event.altKey && !isText) {
     const key = event.key.toLowerCase();
     if (key === "z" && !event.shiftKey) undo();

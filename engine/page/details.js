@@ -57,7 +57,7 @@ function factsOf(image) {
   const { record } = image, { length } = record.warnings, more = element("a", length ? `${length === 1 ? "one warning" : `${length} warnings`}, settings` : "settings");
   more.href = "#how";
   const scale = record.pixel_size.nm_per_px === null ? "unknown pixel size, lengths in px" : sizeText(record.pixel_size);
-  return [`${scale} · ${record.model ? `model ${record.model.name} ${record.model.digest.slice(0, 8)}` : `method ${record.method}`} · `, more];
+  return [`${image.name} · ${scale} · ${record.model ? `model ${record.model.name} ${record.model.digest.slice(0, 8)}` : `method ${record.method}`} · `, more];
 }
 
 function sizeText(size) {

@@ -50,7 +50,7 @@ function key(picture, event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (arrows[event.key] && event.shiftKey) picture.pan(...arrows[event.key].map((step) => -60 * step));
   else if (arrows[event.key]) picture.on.choose(neighbour(picture, ...arrows[event.key]));
-  else if (["Enter", " ", "x"].includes(event.key) && picture.chosen >= 0) picture.on.toggle(picture.chosen);
+  else if (["Enter", " ", "x", "X"].includes(event.key) && picture.chosen >= 0) picture.on.toggle(picture.chosen);
   else if (event.key === "+" || event.key === "=") picture.zoom(1.25);
   else if (event.key === "-") picture.zoom(0.8);
   else if (event.key === "0") picture.fit();

@@ -173,10 +173,10 @@ class Rows {
   }
 
   key(event) {
-    if (!["ArrowDown", "ArrowUp", "Enter", " ", "x", "Home", "End"].includes(event.key) || !this.rows.length) return;
+    if (!["ArrowDown", "ArrowUp", "Enter", " ", "x", "X", "Home", "End"].includes(event.key) || !this.rows.length) return;
     if (event.target !== this.place || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    if (["Enter", " ", "x"].includes(event.key)) {
+    if (["Enter", " ", "x", "X"].includes(event.key)) {
       if (this.chosen >= 0) this.on.toggle(this.chosen);
       return;
     }
