@@ -31,7 +31,6 @@ class Rows {
 
   get table() { return this.image[this.kind]; }
   particle(row) { return this.kind === "sets" ? row : this.image.particleOf[row]; }
-  rowOf(particle) { return this.kind === "lobes" ? this.image.members[particle][0] : this.image.isSet(particle) ? particle : -1; }
 
   columns() {
     const { table } = this;
