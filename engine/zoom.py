@@ -21,8 +21,13 @@ from .session import Session
 from .settings import Settings
 from .types import F32, Area
 
-COMFORTABLE: Final = 2.0
-"""Smallest median radius that is left as it is, in smallest radii of the card."""
+RESOLVED: Final = 2.0
+"""Smallest median radius that the model resolves, in smallest radii of the card."""
+COMFORTABLE: Final = 3.5
+"""Smallest median radius that is left as it is, likewise: smaller lobes have better outlines at a finer zoom (in a
+scene of 12 px radius, 1.3 times as large, F1 at mask IoU 0.9 rises from 0.48 to 0.80), but blur grows with them, …"""
+COMFORT: Final = 2.0
+"""… so that this is the most by which the usual zoom is multiplied for it."""
 ROOMY: Final = 0.75
 """Largest median radius that is left as it is, in largest radii of the card."""
 TILES: Final = 3
@@ -119,7 +124,8 @@ def choose(session: Session, grey: Grey, area: Area, settings: Settings, timings
     best = max(looks, key=lambda seen: seen.weight)
     if len(best.radii) == 0:
         return Zoom(usual, "the model's usual one, as no lobe was seen", looks[0].found, _prompts(looks[1:]))
-    value = float(min(max(usual, usual * least / best.radius), usual * most / best.radius, MOST * usual))
+    finer = max(1.0, RESOLVED / COMFORTABLE * least / best.radius, min(least / best.radius, COMFORT))
+    value = usual * float(min(finer, most / best.radius, MOST))
     source = f"lobes of {best.radius:.3g} px median radius were seen"
     kept = [seen for seen in looks if seen.zoom == value and seen.found]
     return Zoom(value, source, kept[0].found if kept else {}, _prompts([seen for seen in looks if seen not in kept]))
