@@ -109,20 +109,29 @@ def of_patches(labels: I32, resolved: I32, patches: Patches, corner: tuple[int, 
 def calibrated(outlines: Outlines, calibration: Mapping[str, Any], zoom: float) -> Outlines:
     """Outlines moved outwards by what a model's card says, where they are free; the same where it says nothing.
 
-    Parameters: ``calibration`` with ``radius`` (K,), rising, and ``offset`` (K,), both in model px, straight lines
-    between them over the logarithm of the radius and the ends going on; ``zoom`` model px per px of the file. The
-    radius of a lobe is that of the circle of its area; its points move along the normal of the line through their
-    neighbours' neighbours.
+    Parameters: ``calibration`` as ``offset`` takes it; ``zoom`` model px per px of the file. The radius of a lobe is
+    that of the circle of its area; its points move along the normal of the line through their neighbours' neighbours.
     """
     if not calibration or len(outlines) == 0:
         return outlines
     area = kernels_polygon.sums(outlines.points, outlines.offsets)[:, 0]
-    radius = np.sqrt(np.maximum(area, 1e-9) / np.pi) * zoom
-    offset = np.interp(np.log(radius), np.log(calibration["radius"]), calibration["offset"]) / zoom
+    outwards = offset(calibration, np.sqrt(np.maximum(area, 1e-9) / np.pi) * zoom, np.float64(zoom)) / zoom
     after = outlines.next
     before = np.empty_like(after)
     before[after] = np.arange(len(after))
     x, y = (outlines.points[after[after]] - outlines.points[before[before]]).T
     normal = np.stack([y, -x], 1) / np.maximum(np.hypot(x, y), 1e-9)[:, None]
-    move = np.repeat(offset, np.diff(outlines.offsets)) * outlines.free
+    move = np.repeat(outwards, np.diff(outlines.offsets)) * outlines.free
     return replace(outlines, points=outlines.points + move[:, None] * normal)
+
+
+def offset(calibration: Mapping[str, Any], radius: F64, zoom: F64 | np.float64) -> F64:
+    """How far outlines are to be moved outwards, model px, at (N,) radii, model px, and zooms.
+
+    ``calibration`` has ``radius`` (K,), rising, and ``offset`` (K,), both in model px: straight lines between them over
+    the logarithm of the radius, the ends going on. To that comes ``slope`` × (zoom − 1), as a micrograph that is
+    enlarged is blurred by it, and one that is shrunken is sharper; beyond the two of ``zooms`` it stays as there.
+    """
+    found: F64 = np.interp(np.log(radius), np.log(calibration["radius"]), calibration["offset"])
+    found += calibration["slope"] * (np.clip(zoom, *calibration["zooms"]) - 1)
+    return found

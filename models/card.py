@@ -67,7 +67,7 @@ class ModelCard:
     checkpoint_sha256: str = ""
     """Of the checkpoint file that was exported; empty where there was none."""
     outline: Mapping[str, Any] = field(default_factory=dict)
-    """How far its outlines are moved, see ``engine.outline.calibrated``, and how that was found; empty: not at all."""
+    """How far its outlines are moved, see ``engine.outline.offset``, and how that was found; empty: not at all."""
     export: Mapping[str, Any] = field(default_factory=dict)
     """How it was exported: precision, layers kept in fp32, seconds, peak memory, versions."""
     schema_version: int = SCHEMA_VERSION
@@ -83,7 +83,7 @@ class ModelCard:
 
         lines = "".join(f"{name} {self.files[name]}\n" for name in sorted(self.files))
         if self.outline:
-            lines += f"outline {self.outline['radius']} {self.outline['offset']}\n"
+            lines += f"outline {[self.outline[name] for name in ('radius', 'offset', 'slope', 'zooms')]}\n"
         return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
     @classmethod
@@ -191,6 +191,10 @@ def _outline(outline: Mapping[str, Any]) -> list[tuple[str, str]]:
     rising = all(_is_length(r) for r in radius) and all(a < b for a, b in pairwise(radius))
     if not rising or not all(isinstance(o, float) and math.isfinite(o) for o in offset):
         return [("outline", "has radii that do not rise, or offsets that are no numbers")]
+    slope, zooms = outline.get("slope"), outline.get("zooms")
+    if not (isinstance(slope, float) and math.isfinite(slope) and isinstance(zooms, list) and len(zooms) == 2
+            and all(_is_length(z) for z in zooms) and zooms[0] <= zooms[1]):  # fmt: skip
+        return [("outline", "does not tell the slope over the zoom, and from which to which zoom it holds")]
     return []
 
 
