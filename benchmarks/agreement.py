@@ -2,22 +2,23 @@
 
 Every micrograph is analysed with default settings on the CPU. Matching is one to one on the lobes' boxes;
 "split" and "merged" are defined in ``published.py``. The figures are development figures: renderings were
-chosen by looking at these micrographs.
+chosen by looking at these micrographs. What mean diameters say is told in ``agreement.md``.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import cv2
+import diameters
 import numpy as np
 from bars import Bar, bars_as_rows, print_bars, print_software, print_table, software, write_json
+from diameters import Compared
 from numpy.typing import NDArray
-from published import SAMPLES, Agreement, Published, compare, read_published, shared_folder
+from published import SAMPLES, Published, compare, read_published, shared_folder
 from samcolloid_edge import Segmenter, Settings
 from samcolloid_edge.engine.matching import F64
 from samcolloid_edge.engine.types import I64, Micrograph, Result
@@ -36,21 +37,6 @@ GREEN: Final = (0, 220, 0)
 RED: Final = (0, 0, 255)
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """One image: the published rows, our lobes' equal-area diameters (M,) px, and how they agree."""
-
-    published: Published
-    diameters: F64
-    agreement: Agreement
-
-    @property
-    def matched_diameters(self) -> tuple[F64, F64]:
-        """(P,) ours and (P,) published, px."""
-        pairs = self.agreement.pairs
-        return self.diameters[pairs[:, 1]], self.published.diameters[pairs[:, 0]]
-
-
 def lobe_boxes(result: Result) -> F64:
     """(M, 4) row0, col0, row1, col1 of our lobes."""
     return np.column_stack([result.lobes[f"bbox-{k}"] for k in range(4)]).astype(np.float64)
@@ -59,7 +45,7 @@ def lobe_boxes(result: Result) -> F64:
 def compare_result(published: Published, result: Result) -> Compared:
     """One result against the rows of its image."""
     agreement = compare(published, result.masks.labels(), lobe_boxes(result), result.lobes["set"])
-    return Compared(published, result.lobes["equivalent_diameter_area"].astype(np.float64), agreement)
+    return Compared(published, result.lobes, agreement)
 
 
 def share(mask: Sequence[NDArray[Any]]) -> tuple[float, str]:
@@ -82,7 +68,7 @@ def sample_bars(sample: str, images: Sequence[Compared]) -> list[Bar]:
     ):
         value, counts = share(masks)
         bars.append(Bar(f"{sample}: published lobes, {what}", value, most=SPLIT_BAR, detail=counts))
-    ours, theirs = (np.concatenate(d) for d in zip(*(c.matched_diameters for c in images), strict=True))
+    ours, theirs = (np.concatenate(d) for d in zip(*(c.matched(diameters.COLUMN) for c in images), strict=True))
     some = len(ours) > 0
     bars.append(
         Bar(
@@ -125,12 +111,12 @@ def sample_bars(sample: str, images: Sequence[Compared]) -> list[Bar]:
 def image_row(compared: Compared) -> list[object]:
     """The same figures for one image, as a row of the table by image."""
     a, published = compared.agreement, compared.published
-    ours, theirs = compared.matched_diameters
+    ours, theirs = compared.matched(diameters.COLUMN)
     single = published.sample not in SAME_SETS_BARS
     return [
         published.name,
         len(published.boxes),
-        len(compared.diameters),
+        compared.lobes.n_rows,
         *(float(f.mean()) for f in a.found.values()),
         int(a.split.sum()),
         int(a.merged.sum()),
@@ -224,7 +210,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = {sample: [image_row(c) for c in compared] for sample, compared in images.items()}
     for sample, table in rows.items():
         print_table(f"{sample}, by image", IMAGE_COLUMNS, table)
+    means = diameters.rows(images)
+    print_table("mean diameters, by role", diameters.NAMES, means)
     bars = [bar for sample, compared in images.items() for bar in sample_bars(sample, compared)]
+    bars += diameters.bars(images)
     print_bars("bars (development figures; set precision is in rendered.py)", bars)
     if options.json:
         write_json(
@@ -232,6 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             {
                 "software": what,
                 "bars": bars_as_rows(bars),
+                "diameters": [dict(zip(diameters.NAMES, row, strict=True)) for row in means],
                 "images": {
                     sample: [dict(zip(IMAGE_COLUMNS, row, strict=True)) for row in table]
                     for sample, table in rows.items()

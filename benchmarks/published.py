@@ -44,6 +44,8 @@ class Published:
     """(N, 3) major axis, minor axis (px, full lengths), orientation (radians, from the row axis)."""
     sets: I64
     """(N,) set number from 1."""
+    roles: NDArray[Any]
+    """(N,) str: role of the lobe in its set; ``sphere`` for spheres."""
 
     @property
     def diameters(self) -> F64:
@@ -112,6 +114,7 @@ def read_published(shared: Path) -> list[Published]:
                 areas=columns(lobes, "area")[:, 0],
                 ellipses=np.column_stack([major, major * np.sqrt(1 - eccentricity**2), orientation]),
                 sets=columns(lobes, "set")[:, 0].astype(np.int64) + 1,
+                roles=np.array([lobe["lobe"] for lobe in lobes]),
             )
         )
     return records

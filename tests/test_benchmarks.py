@@ -33,6 +33,7 @@ def dumbbell_table(published_module: ModuleType) -> Any:
         areas=np.full(2, np.pi * 100),
         ellipses=np.tile([20.0, 20.0, 0.0], (2, 1)),
         sets=np.array([1, 1]),
+        roles=np.array(["large", "small"]),
     )
 
 
