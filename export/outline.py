@@ -35,7 +35,7 @@ BINS: Final = ((5.0, 8.0), (8.0, 15.0), (15.0, 30.0), (30.0, 60.0))
 """Radii, px of the file."""
 SCENES: Final = (200, 200, 100, 100)
 """In each bin; more where less of the diameter is at stake."""
-KNOTS: Final = (8.0, 14.0, 20.0, 28.0, 40.0, 50.0)
+KNOTS: Final = (10.0, 14.0, 20.0, 28.0, 40.0, 50.0)
 """Radii at which the offset is fitted, model px."""
 LEAST: Final = 50.0
 """Spheres' worth of weight that a knot needs."""

@@ -15,7 +15,7 @@ from samcolloid_edge.export.outline import ASTRAY, Compared, fit, scenes
 from samcolloid_edge.models.card import ModelCard
 from samcolloid_edge.models.errors import ModelError
 
-LAW = {"radius": [8.0, 20.0, 45.0], "offset": [0.3, 0.1, 0.2], "slope": 0.25, "zooms": [0.75, 1.6]}
+LAW = {"radius": [8.0, 20.0, 45.0], "offset": [0.3, 0.1, 0.2], "slope": 0.25, "zooms": [0.75, 2.0]}
 
 
 def circle(radius: float, free: bool = True, n: int = 400) -> Outlines:
@@ -30,7 +30,7 @@ def radii(outlines: Outlines) -> np.ndarray:
 
 @pytest.mark.parametrize(("radius", "zoom", "moved"), [
     (20, 1, 0.1), (3, 1, 0.3), (70, 1, 0.2), (np.sqrt(8 * 20), 1, 0.2),  # between knots, and beyond them
-    (10, 2, (0.1 + 0.25 * 0.6) / 2), (90, 0.5, (0.2 - 0.25 * 0.25) / 0.5),  # px of the file; zooms beyond as at the end
+    (10, 2, (0.1 + 0.25) / 2), (5, 4, (0.1 + 0.25) / 4), (90, 0.5, (0.2 - 0.25 * 0.25) / 0.5),  # px of the file
 ])  # fmt: skip
 def test_an_outline_moves_by_the_offset_of_its_radius_and_the_zoom(radius: float, zoom: float, moved: float) -> None:
     there = outline.calibrated(circle(radius), LAW, zoom)
@@ -47,7 +47,7 @@ def spheres(n: int, seed: int) -> Compared:
     """As found where outlines lie too far inside by ``LAW``, with noise."""
     rng = np.random.default_rng(seed)
     radius = np.exp(rng.uniform(np.log(5), np.log(60), n))
-    zoom = np.clip(8 / radius, 1, 1.6) * np.clip(45 / radius, 0.75, 1)
+    zoom = np.clip(14 / radius, 1, 2) * np.clip(45 / radius, 0.75, 1)
     offset = outline.offset(LAW, radius * zoom, zoom) + rng.normal(0, 0.1, n)
     return Compared(radius, -2 * offset / zoom, -2 * offset / zoom, np.full(n, 0.5), zoom)
 
