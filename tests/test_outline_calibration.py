@@ -11,7 +11,8 @@ import pytest
 from handmade import CARD
 from samcolloid_edge.engine import outline
 from samcolloid_edge.engine.outline import Outlines
-from samcolloid_edge.export.outline import ASTRAY, Compared, fit, scenes
+from samcolloid_edge.engine.pipeline import Segmenter
+from samcolloid_edge.export.outline import ASTRAY, Compared, fit, measured, scenes
 from samcolloid_edge.models.card import ModelCard
 from samcolloid_edge.models.errors import ModelError
 
@@ -68,6 +69,13 @@ def test_the_seeds_of_the_scenes_run_on_and_their_radii_lie_in_the_bins() -> Non
     assert all(low <= scene.radius_px < high for (_, scene), (low, high) in
                zip(drawn, ((5, 8), (5, 8), (8, 15), (30, 60)), strict=True))  # fmt: skip
     assert max(scene.blur for _, scene in drawn) <= 1
+
+
+def test_the_bundled_models_calibration_takes_most_of_the_bias_of_pixels_away() -> None:
+    found = measured(Segmenter(device="cpu"), [scene for _, scene in scenes(860_000, (4, 4, 2, 0))])
+    whole = found[~found.astray]
+    assert len(whole.radius) > 150
+    assert abs(whole.excess.mean()) < 0.4 * abs(whole.pixel_excess.mean())
 
 
 def test_a_calibration_belongs_to_the_model_and_is_checked(tmp_path: Path) -> None:
