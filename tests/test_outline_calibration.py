@@ -12,7 +12,8 @@ from handmade import CARD
 from samcolloid_edge.engine import outline
 from samcolloid_edge.engine.outline import Outlines
 from samcolloid_edge.engine.pipeline import Segmenter
-from samcolloid_edge.export.outline import ASTRAY, Compared, fit, measured, scenes
+from samcolloid_edge.engine.synthetic import render
+from samcolloid_edge.export.outline import ASTRAY, Compared, fit, measured, scenes, sphere_scene
 from samcolloid_edge.models.card import ModelCard
 from samcolloid_edge.models.errors import ModelError
 
@@ -76,6 +77,17 @@ def test_the_bundled_models_calibration_takes_most_of_the_bias_of_pixels_away() 
     whole = found[~found.astray]
     assert len(whole.radius) > 150
     assert abs(whole.excess.mean()) < 0.4 * abs(whole.pixel_excess.mean())
+
+
+def test_a_calibration_moves_outlines_and_no_pixel_of_a_label() -> None:
+    segmenter = Segmenter(device="cpu")
+    image = render(sphere_scene(870_000, (8, 15))).image
+    moved = segmenter.analyze(image)
+    segmenter.session.card = replace(segmenter.card, outline={})
+    plain = segmenter.analyze(image)
+    np.testing.assert_array_equal(moved.masks.labels(), plain.masks.labels())
+    np.testing.assert_array_equal(moved.outlines.offsets, plain.outlines.offsets)
+    assert moved.lobes["area_subpixel"].sum() > plain.lobes["area_subpixel"].sum()
 
 
 def test_a_calibration_belongs_to_the_model_and_is_checked(tmp_path: Path) -> None:
