@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from samcolloid_edge.engine import kernels_measure
+from samcolloid_edge.engine import kernels_measure, kernels_polygon
 from samcolloid_edge.engine.feret import hull_measures
 from skimage.measure import regionprops
 from skimage.morphology import convex_hull_image
@@ -75,3 +76,16 @@ def test_a_cross_is_measured_tip_to_tip() -> None:
     mask[20, :] = 1
     mask[:, 30] = 1
     assert hull_measures(*extents(mask))[1][0] == 61
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays(np.int8, st.tuples(st.integers(1, 12), st.just(2)), elements=st.integers(0, 9)))
+def test_calipers_find_the_largest_and_the_least_width_of_any_points(points: NDArray[Any]) -> None:
+    points = points.astype(np.float64)
+    turned = kernels_polygon.calipers(points, np.array([0, len(points)]))[0]
+    apart = np.linalg.norm(points[:, None] - points[None], axis=2)
+    assert turned[2] == pytest.approx(apart.max())
+    assert np.hypot(*(turned[3:5] - turned[5:7])) == pytest.approx(apart.max())
+    sides = [b - a for a in points for b in points if (a != b).any()]
+    widths = [np.ptp(points @ [-y, x]) / math.hypot(x, y) for x, y in sides]
+    assert turned[7] == pytest.approx(min(widths, default=0), abs=1e-9)

@@ -13,13 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from samcolloid_edge.engine import kernels_measure, kernels_polygon
-from samcolloid_edge.engine.columns import FAR, LOBE_COLUMNS, NEAR, SET_MEMBERSHIP, lobe_columns
+from samcolloid_edge.engine import kernels_measure
+from samcolloid_edge.engine.columns import LOBE_COLUMNS, SET_MEMBERSHIP, lobe_columns
 from samcolloid_edge.engine.measure import measure
 from samcolloid_edge.engine.settings import COLUMNS, Columns
 from samcolloid_edge.engine.types import Area, Micrograph, Table
 from skimage.measure import regionprops_table
-from skimage.morphology import dilation
 
 Array = NDArray[Any]
 PROPERTIES = ("label", "area", "equivalent_diameter_area", "centroid", "bbox", "perimeter",
@@ -272,48 +271,6 @@ def test_the_least_width_of_a_bar_lies_across_it() -> None:
     assert lobe["feret_diameter_min"][0] == pytest.approx(3) and lobe["feret_angle_min"][0] == 0
     turned = table(np.ascontiguousarray(labels.T))
     assert abs(turned["feret_angle_min"][0]) == pytest.approx(math.pi / 2)
-
-
-def test_background_is_what_lies_near_in_the_analysed_area() -> None:
-    pixels = np.full((40, 60), 500, np.uint16)
-    labels = disc(40, 60, 20, 20, 6).astype(np.int32)
-    labels[disc(40, 60, 20, 33, 5)] = 2
-    pixels[8:32, 8:45], pixels[labels > 0] = 100, 180
-    lobe = table(labels, pixels)
-    assert lobe["background_mean"].tolist() == [100, 100] and lobe["contrast"].tolist() == [80, 80]
-    assert lobe["background_std"].tolist() == [0, 0]
-    full = table(np.ones((6, 7), np.int32))
-    assert math.isnan(full["background_mean"][0]) and math.isnan(full["contrast"][0])
-
-
-@settings(max_examples=40, deadline=None)
-@given(arrays(np.int32, st.tuples(st.integers(8, 30), st.integers(8, 30)), elements=st.sampled_from([0] * 30 + [1, 2])),
-       st.integers(0, 4))
-def test_background_lies_in_the_square_round_any_pixel_of_a_lobe(labels: Array, rim: int) -> None:
-    labels, pixels = compact(labels), np.arange(labels.size, dtype=np.uint16).reshape(labels.shape)
-    area = Area(rim, 0, labels.shape[0], labels.shape[1] - rim)
-    analysed = np.zeros(labels.shape, bool)
-    analysed[area.slices] = True
-    lobe = table(labels, pixels, area=area)
-    for i in range(lobe.n_rows):
-        near, far = (dilation(labels == i + 1, np.ones((2 * reach + 1,) * 2)) for reach in (NEAR, FAR))
-        values = pixels[far & ~near & (labels == 0) & analysed]
-        told = (lobe["background_mean"][i], lobe["background_std"][i])
-        expected = (values.mean(), values.std()) if len(values) else (math.nan, math.nan)
-        assert told == pytest.approx(expected, abs=1e-9, nan_ok=True)
-
-
-@settings(max_examples=60, deadline=None)
-@given(arrays(np.int8, st.tuples(st.integers(1, 12), st.just(2)), elements=st.integers(0, 9)))
-def test_calipers_find_the_largest_and_the_least_width_of_any_points(points: Array) -> None:
-    points = points.astype(np.float64)
-    turned = kernels_polygon.calipers(points, np.array([0, len(points)]))[0]
-    apart = np.linalg.norm(points[:, None] - points[None], axis=2)
-    assert turned[2] == pytest.approx(apart.max())
-    assert np.hypot(*(turned[3:5] - turned[5:7])) == pytest.approx(apart.max())
-    sides = [b - a for a in points for b in points if (a != b).any()]
-    widths = [np.ptp(points @ [-y, x]) / math.hypot(x, y) for x, y in sides]
-    assert turned[7] == pytest.approx(min(widths, default=0), abs=1e-9)
 
 
 @pytest.mark.parametrize("name", adversarial())
