@@ -1,15 +1,17 @@
-"""Segment everything in one tile, as SAM's automatic mask generator does it step by step; then each lobe's particle.
+"""Segment everything in one tile, as SAM's generator does it step by step; each lobe's particle; lobes that these lack.
 
 The schedule says which points of the grids are decoded; all the rest is one line of code for both.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+import cv2
 import numpy as np
 
 from . import masks, preprocess, prompt, schedule, select, upsample
@@ -27,6 +29,14 @@ PARTICLE_IOU: Final = 0.1
 """Lowest predicted IoU at which a particle mask still counts as evidence, 0–1."""
 PARTICLE_SIZE: Final = 3.2
 """Side of the window in which a lobe's particle is looked for first, ÷ the longer side of the lobe's box."""
+ROOM: Final = 0.25
+"""Radius of the smallest free part of a particle mask in which a lobe is sought, ÷ the median radius of the lobes."""
+VOUCHING: Final = 0.6
+"""Lowest predicted IoU of the particle mask, 0–1; …"""
+ROUNDED: Final = 0.8
+"""… of the lobe the lowest area ÷ that of its convex hull (a disc of 10 px radius has 0.95), …"""
+SIZED: Final = 0.5
+"""… and the lowest area ÷ the median of the lobes."""
 EXACT_WINDOW: Final = 1.5
 """First windows of the exact schedule ÷ the card's: they hold far islands, which SAM counts in."""
 STABILITY_MARGIN: Final = 0.15
@@ -43,7 +53,8 @@ class Found:
     """What one tile gave."""
 
     lobes: Patches
-    """Masks as SAM's generator returns them: good, and no two of them with nearly the same box; they may overlap."""
+    """Masks as SAM's generator returns them: good, and no two of them with nearly the same box; they may overlap. After
+    them those that only a particle mask vouches for."""
     particles: Patches
     """Particle masks, each asked for at the prompt of a lobe."""
     lobe_of_particle: I64
@@ -121,10 +132,11 @@ class Crop:
         self.session, self.embedding, self.area, self.settings = session, embedding, area, settings
         self.frame, self.stride = embedding.frame, session.card.mask_stride
         self.good = Clips.empty()
-        self.asked = np.empty((0, 2), np.float32)
+        self.points = self.asked = np.empty((0, 2), np.float32)
 
     def prompt(self, points: F32, lattice: tuple[int, int], still_open: Bool, grey: Grey) -> None:
         """Ask the points of a lattice that the schedule wants; (N,) bool says which are still open."""
+        self.points = points
         if self.settings.schedule == "exact":
             self.ask(points)
         elif self.session.card.window is not None:
@@ -156,7 +168,7 @@ class Crop:
         parts = [self.good]
         for candidates in decode(self.session, self.embedding, points, Role.LOBE, settings.pred_iou_thresh,
                                  settings.stability_score_offset, self._windows(len(points))):  # fmt: skip
-            parts.append(self._good(candidates))
+            parts.append(self._good(candidates, settings))
         before, self.good = len(self.good), Clips.concatenate(parts)
         return len(self.good) - before
 
@@ -167,8 +179,7 @@ class Crop:
         side = EXACT_WINDOW * self.session.card.window * self.stride / max(self.frame.scale)
         return np.full(n, side, np.float32)
 
-    def _good(self, candidates: Candidates) -> Clips:
-        settings = self.settings
+    def _good(self, candidates: Candidates, settings: Settings) -> Clips:
         likely = candidates[select.good(candidates, settings, STABILITY_MARGIN)]
         clips, _ = upsample.clip(likely, self.frame, self.stride, self.frame.area, settings.stability_score_offset)
         stable: Bool = clips.stability >= np.float32(settings.stability_score_thresh)
@@ -197,9 +208,51 @@ class Crop:
 
     def found(self) -> Found:
         """The masks that live in this crop, and their particles."""
-        uncut = self.good[~select.cut_by_tile(self.good.boxes - _INCLUSIVE, self.frame.area, self.area)]
-        lobes = upsample.patches(uncut[self._best(uncut)], self.frame, self.stride, upsample.RIM)
-        return Found(lobes, *self._particles_of(lobes), len(self.asked))
+        lobes = self._living(self.good)
+        particles, owner = self._particles_of(lobes)
+        inside, prompts = self._inside(particles, lobes)
+        theirs, of = self._particles_of(inside)
+        return Found(Patches.concatenate([lobes, inside]), Patches.concatenate([particles, theirs]),
+                     np.concatenate([owner, of + len(lobes)]), len(self.asked) + prompts)  # fmt: skip
+
+    def _living(self, clips: Clips) -> Patches:
+        """Those that no edge of the tile cuts, each once."""
+        uncut = clips[~select.cut_by_tile(clips.boxes - _INCLUSIVE, self.frame.area, self.area)]
+        return upsample.patches(uncut[self._best(uncut)], self.frame, self.stride, upsample.RIM)
+
+    def _inside(self, particles: Patches, lobes: Patches) -> tuple[Patches, int]:
+        """Lobes where a particle mask has room for one that no lobe holds, and how many points were asked for them.
+
+        A dim lobe, or one between two others, has a low score; a particle that goes on there vouches for it.
+        """
+        settings, tile = self.settings, self.frame.area
+        if len(particles) == 0 or settings.inside_iou_thresh == 1:
+            return Patches.empty(), 0
+        particle, lobe = np.zeros(tile.shape, bool), np.zeros(tile.shape, bool)
+        _fill(particle, particles[particles.iou >= VOUCHING], tile)
+        _fill(lobe, lobes, tile)
+        free = particle & ~lobe
+        usual = float(np.median([np.count_nonzero(lobes.patch(i) > 0) for i in range(len(lobes))]))
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * math.ceil(ROOM * math.sqrt(usual / math.pi)) + 1,) * 2)
+        room = cv2.morphologyEx(free.astype(np.uint8), cv2.MORPH_OPEN, disc)
+        points = self.points[_at(room.astype(bool), self.points, tile)]
+        lower = replace(settings, pred_iou_thresh=min(settings.pred_iou_thresh, settings.inside_iou_thresh),
+                        stability_score_thresh=min(settings.stability_score_thresh, settings.inside_stability_thresh))
+        parts = [Clips.empty()]
+        for candidates in decode(self.session, self.embedding, points, Role.LOBE, lower.pred_iou_thresh,
+                                 settings.stability_score_offset):  # fmt: skip
+            parts.append(self._good(candidates, lower))
+        found = self._living(Clips.concatenate(parts))
+        return found[np.flatnonzero([self._is_lobe(found, i, free, usual) for i in range(len(found))])], len(points)
+
+    def _is_lobe(self, found: Patches, i: int, free: Bool, usual: float) -> bool:
+        """Whether mask ``i`` is as round and large (px²) as a lobe, and lies for the most part where there is room."""
+        x0, y0, x1, y1 = found.boxes[i] - [self.frame.area.col0, self.frame.area.row0] * 2
+        mask = found.patch(i) > 0
+        size, row = np.count_nonzero(mask), np.argwhere(mask)
+        corners = np.concatenate([row + step for step in ((0, 0), (0, 1), (1, 0), (1, 1))]).astype(np.int32)
+        hull = cv2.contourArea(cv2.convexHull(corners)) if size else 1.0
+        return bool(size >= max(SIZED * usual, ROUNDED * hull) and (mask & free[y0:y1, x0:x1]).sum() > size / 2)
 
     def _best(self, clips: Clips) -> I64:
         return select.nms(clips.boxes - _INCLUSIVE, clips.iou, self.settings.box_nms_thresh)

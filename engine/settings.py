@@ -50,6 +50,10 @@ class Settings:
     """Lowest predicted IoU of a mask that is kept, 0–1 (SAM: 0.88; the paper: 0.80)."""
     stability_score_thresh: float = 0.81
     """Lowest stability score of a mask that is kept, 0–1 (SAM: 0.95; the paper: 0.80)."""
+    inside_iou_thresh: float = 0.4
+    """Lowest predicted IoU of a lobe in a part of a particle mask that no other lobe holds, 0–1; 1: none is sought."""
+    inside_stability_thresh: float = 0.7
+    """Lowest stability score of such a lobe, 0–1."""
     stability_score_offset: float = 1.0
     """Shift of the logit threshold for the stability score, logits (SAM: 1.0)."""
     box_nms_thresh: float = 0.7
@@ -115,7 +119,8 @@ class Settings:
     """Which columns lobes get: the standard ones, and those of scikit-image, of ImageJ or of both besides."""
 
     def __post_init__(self) -> None:
-        for name in ("pred_iou_thresh", "stability_score_thresh", "box_nms_thresh", "crop_nms_thresh", "max_overlap"):
+        for name in ("pred_iou_thresh", "stability_score_thresh", "inside_iou_thresh", "inside_stability_thresh",
+                     "box_nms_thresh", "crop_nms_thresh", "max_overlap"):  # fmt: skip
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise SettingsError(f"{name} must lie between 0 and 1, not {value}.")
@@ -238,6 +243,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "schedule": "exact",
         "points_per_side": 36,
         "pred_iou_thresh": 0.80,
+        "inside_iou_thresh": 1.0,
         "stability_score_thresh": 0.80,
         "crop_n_layers": 1,
         "crop_n_points_downscale_factor": 2,
