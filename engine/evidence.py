@@ -2,7 +2,7 @@
 
 The evidence is the border that two lobes share, the gap between them, how far the circles through the free parts of
 their outlines overlap, the crease in the grey values along the border, and the particle masks that hold both. A
-logistic model weighs it; its coefficients are data (``evidence.json``), fitted on rendered micrographs.
+small network weighs it; its coefficients are data (``evidence.json``), fitted on rendered micrographs.
 """
 
 from __future__ import annotations
@@ -42,18 +42,21 @@ class Contacts:
     """(M, 2) lobes, from 0."""
     border: F64
     """(M,) length of the shared border, px: pixels of either outline that the other lobe faces, halved."""
+    gap: F64
+    """(M,) least distance of two pixel centres, px."""
     touches_edge: Bool
     """(N,) whether a lobe touches the border of the analysed area."""
     evidence: Mapping[str, F64]
-    """Name → (M,), without unit; ``evidence.json`` says by name how much each weighs."""
+    """Name → (M,), without unit; ``evidence.json`` says by name which of it counts, and in which range."""
     voted: bool
     """Whether the model gave particle masks; where it gave none, other coefficients hold."""
 
     def among(self, counts: Bool) -> Contacts:
         """Only the lobes that count, (N,), with the pairs of which both do."""
         kept = counts[self.pairs].all(1)
-        return Contacts(np.searchsorted(np.flatnonzero(counts), self.pairs[kept]), self.border[kept],
-                        self.touches_edge[counts], {k: v[kept] for k, v in self.evidence.items()}, self.voted)
+        pairs = np.searchsorted(np.flatnonzero(counts), self.pairs[kept])
+        return Contacts(pairs, self.border[kept], self.gap[kept], self.touches_edge[counts],
+                        {name: of[kept] for name, of in self.evidence.items()}, self.voted)
 
 
 def contacts(labels: I32, pixels: NDArray[Any], area: Area, votes: Votes) -> Contacts:
@@ -104,33 +107,36 @@ def contacts(labels: I32, pixels: NDArray[Any], area: Area, votes: Votes) -> Con
     }
     corners = np.array([area.row0, area.col0]), np.array([area.row1, area.col1])
     outside: Bool = (boxes[:, :2] <= corners[0]) | (boxes[:, 2:] >= corners[1])
-    return Contacts(np.stack([i, j], 1), both / 2, np.any(outside, axis=1), evidence, votes.any)
+    return Contacts(np.stack([i, j], 1), both / 2, least, np.any(outside, axis=1), evidence, votes.any)
 
 
 def log_odds(found: Contacts) -> F64:
     """(M,) how much more likely the evidence of each pair is where its lobes are of one particle; logarithm."""
     model = coefficients()["with votes" if found.voted else "without votes"]
-    total = np.full(len(found.pairs), float(model["intercept"]))
-    for name, weight in model["weights"].items():
-        low, high = model["range"][name]
-        total += weight * np.clip(found.evidence[name], low, high)
+    values = np.empty((len(found.pairs), len(model["range"])))
+    for k, (name, (low, high)) in enumerate(model["range"].items()):
+        values[:, k] = np.clip(found.evidence[name], low, high)
+    *hidden, (weights, bias) = model["layers"]
+    for into, shift in hidden:
+        values = np.tanh(values @ np.array(into) + shift)
+    total: F64 = values @ np.array(weights) + bias
     return total
 
 
-def confidence(odds: F64, size: I64, iou: F64, voted: bool) -> F64:
+def confidence(odds: F64, size: I64, iou: F64, cut: Bool, voted: bool) -> F64:
     """(S,) probability, 0–1, that a set holds all lobes of one particle and no other.
 
     Parameters, each (S,): ``odds`` as of ``partition.Partition``; ``size`` lobes; ``iou`` the least predicted IoU of
-    them, 0–1; and ``voted`` as of ``Contacts``.
+    them, 0–1; ``cut`` whether one touches the border of the analysed area; and ``voted`` as of ``Contacts``.
     """
     model = coefficients()["with votes" if voted else "without votes"]["confidence"]
-    terms = confidence_terms(odds, size, iou)
+    terms = confidence_terms(odds, size, iou, cut)
     total = model["intercept"] + sum(model["weights"][name] * term for name, term in terms.items())
     probability: F64 = 1 / (1 + np.exp(-total))
     return probability
 
 
-def confidence_terms(odds: F64, size: I64, iou: F64) -> dict[str, F64]:
+def confidence_terms(odds: F64, size: I64, iou: F64, cut: Bool) -> dict[str, F64]:
     """Name → (S,): what the confidence of a set is made of."""
     return {
         "odds": np.clip(odds, -2, 10),
@@ -138,6 +144,8 @@ def confidence_terms(odds: F64, size: I64, iou: F64) -> dict[str, F64]:
         "one lobe": (size == 1).astype(np.float64),
         "lobes beyond two": np.maximum(size - 2, 0).astype(np.float64),
         "predicted iou": iou,
+        "cut": cut.astype(np.float64),
+        "one lobe, cut": (cut & (size == 1)).astype(np.float64),
     }
 
 

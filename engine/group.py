@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +25,24 @@ SHARES: Final[dict[str, tuple[float, ...]]] = {
     "sphere": (1.0,),
     "dumbbell": (0.1, 0.9),
     "trimer": (0.05, 0.05, 0.9),
-    "chain": (0.04, 0.04, 0.04, 0.28, 0.3, 0.3),
+    "chain": (0.04, 0.04, 0.04, 0.88),
 }
 """Expected shares of sets of 1, 2, … lobes; the last is of that many and more. What is short of whole is rare."""
 ROUNDS: Final = 4
 """How often the composition of a micrograph is taken from the sets that the last one gave."""
 UNSEEN: Final = 1.0
 """Sets of every size that are added to those counted, so that no size is ruled out."""
+
+
+USUAL: Final = 0.75
+"""Share of sets from which their size is what particles of a micrograph have, where it was not given."""
+INCOMPLETE: Final = {
+    "edge": "the border of the analysed area cuts the particle",
+    "no neighbour": "too few lobes, and none beside it",
+    "neighbours taken": "too few lobes, and all beside it are of particles that are whole",
+    "weak evidence": "too few lobes, and not enough speaks for those beside it",
+}
+"""Why a set is incomplete: as the set table says it, and what it means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +53,16 @@ class Grouping:
     """(N,) set of each lobe, 0 to S − 1 in the order of each set's first lobe; −1 in no set."""
     confidence: F64
     """(S,) probability that the set has all lobes of one particle and no other, 0–1; NaN where none is known."""
+    incomplete: NDArray[np.str_]
+    """(S,) why lobes of the particle may be missing from the set, see ``INCOMPLETE``; empty where none is."""
     shares: tuple[float, ...] = ()
     """Of sets of 1, 2, … lobes, as found in this micrograph; empty where they were given."""
+
+    @classmethod
+    def told(cls, sets: I32) -> Self:
+        """Sets, (N,) as above, by rules that tell nothing more about them."""
+        n = int(sets.max(initial=-1)) + 1
+        return cls(sets, np.full(n, np.nan), np.zeros(n, "<U20"))
 
     def within(self, counts: Bool) -> Grouping:
         """The same where these are the lobes that count among all (M,); the others are in no set."""
@@ -66,7 +85,8 @@ def group_by_evidence(found: Contacts, iou: F32, particle: Particle) -> Grouping
         best = partition.part(n, tried, _gain(tried, cut, SHARES[particle]))
         if particle == "chain":
             best = partition.grown(best, found.pairs, weight)
-        return Grouping(best.sets, _confidence(best, iou, found.voted))
+        return Grouping(best.sets, _confidence(best, iou, found),
+                        _incomplete(best.sets, found, len(SHARES[particle])))
     shares = (1 / partition.LARGEST,) * partition.LARGEST
     for _ in range(ROUNDS):
         best = partition.part(n, tried, _gain(tried, cut, shares))
@@ -75,7 +95,8 @@ def group_by_evidence(found: Contacts, iou: F32, particle: Particle) -> Grouping
         count = np.bincount(np.minimum(whole, partition.LARGEST), minlength=partition.LARGEST + 1)[1:] + UNSEEN
         shares = tuple((count / count.sum()).tolist())
     best = partition.grown(best, found.pairs, weight)
-    return Grouping(best.sets, _confidence(best, iou, found.voted), shares)
+    usual = int(np.argmax(shares)) + 1 if max(shares) >= USUAL else 1
+    return Grouping(best.sets, _confidence(best, iou, found), _incomplete(best.sets, found, usual), shares)
 
 
 def _gain(tried: partition.Candidates, cut: Bool, shares: tuple[float, ...]) -> F64:
@@ -94,13 +115,29 @@ def _gain(tried: partition.Candidates, cut: Bool, shares: tuple[float, ...]) -> 
     return gain
 
 
-def _confidence(best: partition.Partition, iou: F32, voted: bool) -> F64:
+def _incomplete(sets: I32, found: Contacts, least: int) -> NDArray[np.str_]:
+    """(S,) why each set may lack lobes, where it has fewer than ``least`` or the border of the image cuts it."""
+    size = np.bincount(sets)
+    short = size < least
+    beside = sets[found.pairs]
+    apart = beside[beside[:, 0] != beside[:, 1]]
+    some, open_ = np.zeros(len(size), bool), np.zeros(len(size), bool)
+    for one, other in (apart.T, apart[:, ::-1].T):
+        some[one] = True
+        open_[one[short[other]]] = True
+    at_edge = np.bincount(sets, weights=found.touches_edge, minlength=len(size)) > 0
+    reasons = [at_edge, short & ~some, short & ~open_, short]
+    return np.select(reasons, list(INCOMPLETE), "").astype("<U20")
+
+
+def _confidence(best: partition.Partition, iou: F32, found: Contacts) -> F64:
     """(S,) the calibrated probability of each set."""
     n_sets = int(best.sets.max(initial=-1)) + 1
     first = np.unique(best.sets, return_index=True)[1]
-    least = np.ones(n_sets)
+    least, cut = np.ones(n_sets), np.zeros(n_sets, bool)
     np.minimum.at(least, best.sets, iou)
-    return evidence.confidence(best.odds[first], np.bincount(best.sets, minlength=n_sets), least, voted)
+    cut[best.sets[found.touches_edge]] = True
+    return evidence.confidence(best.odds[first], np.bincount(best.sets, minlength=n_sets), least, cut, found.voted)
 
 
 def remarks(found: Grouping) -> Iterator[str]:
@@ -130,15 +167,15 @@ def group_published(centroids: F64, axis_major_length: F64, particle: Particle) 
         raise SettingsError("The published grouping has other rules for each particle: name it (sphere, "
                             f"dumbbell or trimer) instead of {particle}, or group by evidence.")
     if particle == "sphere":
-        return Grouping(np.arange(n, dtype=np.int32), np.full(n, np.nan))
+        return Grouping.told(np.arange(n, dtype=np.int32))
     order = np.lexsort((centroids[:, 1], centroids[:, 0]))
     sets = np.full(n, -1, np.int32)
     rule = _trimers if particle == "trimer" else _dumbbells
     for group in rule(centroids[order], axis_major_length[order]):
         sets[order[group]] = order[group].min()
     inside = sets >= 0
-    numbers, sets[inside] = np.unique(sets[inside], return_inverse=True)
-    return Grouping(sets, np.full(len(numbers), np.nan))
+    sets[inside] = np.unique(sets[inside], return_inverse=True)[1]
+    return Grouping.told(sets)
 
 
 def _dumbbells(centroids: F64, axis_major_length: F64) -> Iterator[list[int]]:

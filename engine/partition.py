@@ -19,6 +19,8 @@ PLAUSIBLE: Final = -3.0
 """Log-odds of a pair below which no set is tried that only this pair would connect."""
 SLACK: Final = 4.0
 """Log-odds by which the links of a set that is tried may fall short of letting its lobes be apart."""
+BEAM: Final = 32
+"""Sets of each size that are tried of a lobe: those of the strongest links. It bounds time and memory in a jam."""
 STEPS: Final = 20000
 """Of branch and bound in one group of lobes; a larger group keeps what exchanges found."""
 
@@ -74,7 +76,7 @@ def candidates(n: int, pairs: I64, weight: F64, most: int) -> Candidates:
         linked = np.append(key, -1)[at] == wanted
         links = links[row] + np.where(linked, np.append(weight, 0.0)[at], 0.0).sum(1)
         members = np.column_stack([old, new]).astype(np.int32)
-        worth = links > -SLACK
+        worth = (links > -SLACK) & _among_best(members, links, n, BEAM)
         members, links, names = members[worth], links[worth], names[worth]
         found_members.append(np.pad(members, ((0, 0), (0, LARGEST - size)), constant_values=-1))
         found_links.append(links)
@@ -82,6 +84,17 @@ def candidates(n: int, pairs: I64, weight: F64, most: int) -> Candidates:
             break
     tried = np.concatenate(found_members)
     return Candidates(tried, (tried >= 0).sum(1), np.concatenate(found_links))
+
+
+def _among_best(members: I32, links: F64, n: int, most: int) -> NDArray[np.bool_]:
+    """(C,) whether a set, (C, K) members and (C,) links, is among the ``most`` strongest of one of its N lobes."""
+    count, size = members.shape
+    lobe, row = members.ravel(), np.repeat(np.arange(count), size)
+    order = np.lexsort((row, -links[row], lobe))
+    rank = np.arange(len(order)) - np.searchsorted(lobe[order], np.arange(n))[lobe[order]]
+    kept = np.zeros(count, bool)
+    kept[row[order[rank < most]]] = True
+    return kept
 
 
 def part(n: int, tried: Candidates, gain: F64) -> Partition:

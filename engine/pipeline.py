@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..models.card import ModelCard
-from . import evidence, filters, group, masks, measure, outline, preprocess, set_table, votes, watershed
+from . import evidence, filters, group, masks, measure, outline, preprocess, set_shape, set_table, votes, watershed
 from .generate import generate
 from .lengths import with_uncertainty
 from .mosaic import Mosaic, Whole
@@ -138,11 +138,16 @@ class Segmenter:
         with log.step("filter", 0.94):
             excluded, applied = filters.before_grouping(lobes, lobe_masks, micrograph, settings)
         with log.step("group", 0.95):
-            grouping = _group(lobes, found, micrograph, settings, excluded == "")
+            contacts = evidence.contacts(whole.labels, micrograph.pixels, micrograph.area, whole.votes)
+            grouping = _group(lobes, found, contacts, settings, excluded == "")
             set_index = grouping.sets
             centroids = np.stack([lobes["centroid-0"], lobes["centroid-1"]], 1)
             roles = set_table.roles(set_index, centroids, lobes["area"])
-            sets = set_table.sets(lobes, set_index, roles, micrograph.pixel_size)
+            sets = set_table.sets(lobes, set_index, roles, micrograph.pixel_size, {
+                **set_shape.wholes(whole.labels, set_index, micrograph),
+                **set_shape.clusters(set_index, contacts.pairs, contacts.gap),
+                "confidence": grouping.confidence, "incomplete": grouping.incomplete,
+            })  # fmt: skip
             lobes = set_table.with_sets(lobes, set_index, roles)
             lobes, sets, applied = filters.after_grouping(
                 lobes, sets, micrograph.area, excluded, settings, applied)  # fmt: skip
@@ -211,17 +216,16 @@ def _of_watershed(grey: preprocess.Grey, micrograph: Micrograph, settings: Setti
     return _Found(whole, parted.sets)
 
 
-def _group(lobes: Table, found: _Found, micrograph: Micrograph, settings: Settings, counts: Bool) -> group.Grouping:
+def _group(
+    lobes: Table, found: _Found, contacts: evidence.Contacts, settings: Settings, counts: Bool
+) -> group.Grouping:
     """Every lobe's set, by the grouping that the settings name; lobes that do not count are in none."""
     if settings.grouping == "published":
         centroids = np.stack([lobes["centroid-0"], lobes["centroid-1"]], 1)[counts]
         return group.group_published(centroids, lobes["axis_major_length"][counts], settings.particle).within(counts)
     if found.held is not None:
-        sets = watershed.held(found.held, counts, LOBES_OF[settings.particle])
-        return group.Grouping(sets, np.full(int(sets.max(initial=-1)) + 1, np.nan))
-    whole = found.whole
-    contacts = evidence.contacts(whole.labels, micrograph.pixels, micrograph.area, whole.votes)
-    return group.group_by_evidence(contacts.among(counts), whole.iou[counts], settings.particle).within(counts)
+        return group.Grouping.told(watershed.held(found.held, counts, LOBES_OF[settings.particle]))
+    return group.group_by_evidence(contacts.among(counts), found.whole.iou[counts], settings.particle).within(counts)
 
 
 def _remarks(

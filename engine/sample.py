@@ -20,7 +20,7 @@ KINDS: Final = ("sphere", "dumbbell", "trimer", "chain")
 """Of sets, in the order in which they are told."""
 ROLES: Final = ("sphere", "dumbbell", "trimer")
 """Kinds in which every lobe has a role of its own."""
-TEXT: Final = frozenset({"lobe", "kind", "excluded_by", "reason"})
+TEXT: Final = frozenset({"lobe", "kind", "shape", "incomplete", "excluded_by", "reason"})
 """Columns of the tables that hold text, whatever it looks like."""
 
 

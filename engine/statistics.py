@@ -45,7 +45,8 @@ _SIZES: Final = (
 QUANTITIES: Final = {
     "lobes": (*_SIZES, *_SHAPES),
     "sets": tuple(c.name for c in SET_COLUMNS if c.unit in ("px", "px²", "°", "") and np.dtype(c.dtype).kind in "if"
-                  and not c.name.startswith(("set", "lobes", "centroid", "bbox", "diameter_"))),
+                  and not c.name.startswith(("set", "lobes", "centroid", "bbox", "diameter_", "cluster",
+                                             "confidence"))),
 }
 """Columns that are described where a table has them, in nm and nm² where the scale is known."""
 WITH_UNIT: Final = ("mean", "sd", *QUANTILES, "geometric_mean")

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from samcolloid_edge.engine import group
 from samcolloid_edge.engine.evidence import contacts
-from samcolloid_edge.engine.group import group_by_evidence, group_published, remarks
+from samcolloid_edge.engine.group import INCOMPLETE, group_by_evidence, group_published, remarks
 from samcolloid_edge.engine.settings import Particle
 from samcolloid_edge.engine.synthetic import Rendered, Scene, render
 from samcolloid_edge.engine.types import Area
@@ -115,6 +115,28 @@ def test_lobes_that_do_not_count_are_in_no_set_and_change_nothing_but_their_own(
     assert (sets[~counts] == -1).all() and sets[counts].min() == 0
     alike = (sets[:, None] == sets)[np.ix_(counts, counts)] == (whole[:, None] == whole)[np.ix_(counts, counts)]
     assert alike.mean() > 0.99
+
+
+def test_a_set_that_lacks_lobes_says_why() -> None:
+    truth = scene("mixture")
+    found = grouped(truth, "trimer")
+    size = np.bincount(found.sets)
+    assert set(found.incomplete) <= {"", *INCOMPLETE}
+    assert ((found.incomplete != "") >= (size < 3)).all()
+    whole = found.incomplete[(size == 3)]
+    assert (whole == "").any() and set(whole) <= {"", "edge"}
+    at_edge = np.zeros(truth.lobes.shape, bool)
+    at_edge[[0, -1]] = at_edge[:, [0, -1]] = True
+    cut = np.unique(found.sets[np.setdiff1d(truth.lobes[at_edge], 0) - 1])
+    assert sorted(np.flatnonzero(found.incomplete == "edge").tolist()) == cut.tolist()
+
+
+def test_a_lobe_far_from_all_others_has_no_neighbour() -> None:
+    rows, cols = np.indices((60, 120))
+    labels = sum((k * ((rows - 30) ** 2 + (cols - col) ** 2 <= 100) for k, col in ((1, 30), (2, 80))), np.int32(0))
+    found = contacts(labels.astype(np.int32), labels * 100, Area(0, 0, 60, 120), Votes.summed(2, [], []))
+    alone = group_by_evidence(found, np.ones(2, np.float32), "dumbbell")
+    assert alone.sets.tolist() == [0, 1] and alone.incomplete.tolist() == ["no neighbour"] * 2
 
 
 def test_no_lobes_are_no_sets() -> None:

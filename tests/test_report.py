@@ -28,7 +28,7 @@ from samcolloid_edge.models.errors import OutputError, SettingsError
 from skimage.measure import regionprops_table
 
 SHA = "ab" * 32
-TEXT = ("lobe", "kind", "excluded_by")
+TEXT = ("lobe", "kind", "shape", "incomplete", "excluded_by")
 """Columns in which an empty cell is an empty text."""
 
 

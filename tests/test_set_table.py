@@ -139,3 +139,27 @@ def test_the_lobe_table_names_set_and_role_after_the_label() -> None:
     assert table["lobe"].tolist() == names.tolist()
     assert list(table)[3:] == list(lobes)[1:] and "set" not in lobes
     assert with_sets(discs([]), np.empty(0, np.int32), np.empty(0, "<U6")).n_rows == 0
+
+
+def test_sets_tell_their_fusion_ratios_and_shape() -> None:
+    lobes, names = scene()
+    table = sets(lobes, SET_OF, names, None)
+    d = lobes["equivalent_diameter_area"]
+    assert table["fusion"][2] == pytest.approx(1 - 2 * 21 / (d[0] + d[1]))
+    assert table["fusion"][0] == pytest.approx(1 - 16 / (d[4] + d[3]) - 15 / (d[3] + d[2]))
+    assert table["ratio_small_large"][2] == d[1] / d[0]
+    assert (table["ratio_ba"][0], table["ratio_ca"][0]) == (d[3] / d[4], d[2] / d[4])
+    assert table["distance_ac"][0] == pytest.approx(math.hypot(16, 15))
+    assert table["shape"].tolist() == ["triangular", "", ""]
+    assert math.isnan(table["fusion"][1]) and math.isnan(table["ratio_ba"][2])
+
+
+def test_what_the_grouping_tells_stands_in_the_table() -> None:
+    lobes, names = scene(4.0)
+    plain = sets(lobes, SET_OF, names, 4.0)
+    assert plain["complete"].all() and np.isnan(plain["confidence"]).all() and (plain["cluster"] == 0).all()
+    more = {"confidence": np.array([0.9, 0.5, 0.7]), "incomplete": np.array(["", "edge", ""]),
+            "feret_diameter_max": np.array([1.0, 2.0, 3.0])}
+    table = sets(lobes, SET_OF, names, 4.0, more)
+    assert table["confidence"].tolist() == [0.9, 0.5, 0.7] and table["complete"].tolist() == [True, False, True]
+    assert table["feret_diameter_max_nm"].tolist() == [4.0, 8.0, 12.0]
