@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from . import kernels_group, kernels_measure
+from . import kernels_evidence, kernels_measure
 from .types import I32, I64, Area, Bool
 from .votes import Votes
 
@@ -75,7 +75,8 @@ def contacts(labels: I32, pixels: NDArray[Any], area: Area, votes: Votes) -> Con
     reach = np.maximum(LEAST_REACH, np.rint(REACH * radius)).astype(np.int64)
     capacity = 8 * n
     while True:
-        m, one, other, count, gap, profile, free = kernels_group.borders(labels, grey, boxes, radius, reach, capacity)
+        m, one, other, count, gap, profile, free = kernels_evidence.borders(
+            labels, grey, boxes, radius, reach, capacity)  # fmt: skip
         if m <= capacity:
             break
         capacity = m
@@ -170,7 +171,7 @@ def _circles(free: F64, boxes: I32, centres: F64, radius: F64) -> tuple[F64, F64
     """Centres (N, 2) (row, col) and radii (N,), px, of circles through the free part of each outline.
 
     Least squares of the algebraic distance (Kåsa, IEEE Trans. Instrum. Meas. 25, 8 (1976)); ``free`` as from
-    ``kernels_group.borders``. The outline runs half a pixel outside the centres of the border pixels.
+    ``kernels_evidence.borders``. The outline runs half a pixel outside the centres of the border pixels.
     """
     share, low, high = FREE_ARC
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from . import kernels_group
+from . import kernels_partition
 from .types import I32, I64
 
 F64 = NDArray[np.float64]
@@ -105,9 +105,9 @@ def part(n: int, tried: Candidates, gain: F64) -> Partition:
     worth = np.flatnonzero(gain > 0)
     order = worth[np.argsort(-gain[worth], kind="stable")]
     members, gains = np.ascontiguousarray(tried.members[order]), gain[order]
-    starts, rows = kernels_group.candidates_of(members, n)
-    chosen = kernels_group.partition(members, gains, starts, rows, n, STEPS)
-    against, _ = kernels_group.margins(members, gains, starts, rows, chosen)
+    starts, rows = kernels_partition.candidates_of(members, n)
+    chosen = kernels_partition.partition(members, gains, starts, rows, n, STEPS)
+    against, _ = kernels_partition.margins(members, gains, starts, rows, chosen)
     # A lobe that is alone is known by its own number, a set by its candidate's.
     name = np.where(chosen >= 0, chosen + n, np.arange(n))
     return Partition(in_order(name), -np.log(against + 1e-9))
