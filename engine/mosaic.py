@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from . import kernels, masks, outline, votes
+from . import kernels, masks, nesting, outline, votes
 from .generate import Found
 from .outline import Outlines
 from .preprocess import Tile
@@ -46,6 +46,7 @@ def disjoint(found: Found, tile: Area, max_overlap: float) -> tuple[I32, Found, 
     Lobe i of those left is label i + 1; the best come first. See ``masks.resolve``.
     """
     corner = np.array([tile.col0, tile.row0] * 2, np.int32)
+    found = nesting.with_roles(found)
     found = replace(found, lobes=replace(found.lobes, boxes=found.lobes.boxes - corner),
                     particles=replace(found.particles, boxes=found.particles.boxes - corner))  # fmt: skip
     order = np.argsort(-found.lobes.iou, kind="stable")
