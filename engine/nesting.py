@@ -24,6 +24,8 @@ SAME: Final = 0.85
 """IoU of two masks at which they are one, seen twice: a dumbbell's larger lobe has less with the whole."""
 WITHIN: Final = 0.85
 """Share of a mask, 0–1, that lies in the mask that holds it."""
+HELD: Final = 0.6
+"""Share of a lobe, 0–1, that lies in its whole at least, where it is not within any."""
 SMALLER: Final = 0.85
 """Area of a mask ÷ that of the mask that holds it, at most."""
 TILED: Final = 0.75
@@ -82,7 +84,7 @@ def nest(masks: Patches) -> Nested:
     area = np.array([np.count_nonzero(masks.patch(i) > 0) for i in range(n)], np.int64)
     overlaps = _overlaps(ragged, area)
     real = (area > 0) & ~overlaps.duplicates(masks.iou)
-    inside = overlaps.inside(real)
+    inside = overlaps.inside(real, WITHIN)
     lobe, whole = np.zeros(n, bool), np.zeros(n, bool)
     for i in np.flatnonzero(real)[np.argsort(area[real], kind="stable")].tolist():
         shape = kernels_nesting.remainder(*ragged, i, _NONE)
@@ -100,7 +102,16 @@ def nest(masks: Patches) -> Nested:
         else:
             whole[i] = True
     lobes = np.flatnonzero(lobe)
-    return Nested(lobes, _smallest_whole(lobe, np.flatnonzero(whole), inside, area)[lobes])
+    nearly = overlaps.inside(real & lobe, HELD)
+    wholes = np.flatnonzero(whole)[np.argsort(-area[whole], kind="stable")]
+    holder = np.full(n, -1, np.int64)
+    for members_of in (nearly, inside):
+        for i in wholes.tolist():
+            members = members_of[i][lobe[members_of[i]]]
+            # With room for more lobes than a particle has it is a cluster.
+            if area[i] <= partition.LARGEST * area[members].max(initial=0):
+                holder[members] = i
+    return Nested(lobes, holder[lobes])
 
 
 class _Overlaps(NamedTuple):
@@ -124,9 +135,9 @@ class _Overlaps(NamedTuple):
                 gone[other[one == i]] = True
         return gone
 
-    def inside(self, real: Bool) -> list[I64]:
-        """Of each mask the real ones that lie in it and are clearly smaller."""
-        within = (self.shared >= WITHIN * self.area[self.one]) & (
+    def inside(self, real: Bool, share: float) -> list[I64]:
+        """Of each mask the real ones of which a share, 0–1, lies in it, and that are clearly smaller."""
+        within = (self.shared >= share * self.area[self.one]) & (
             self.area[self.one] <= SMALLER * self.area[self.other]) & real[self.one]  # fmt: skip
         inner, outer = self.one[within], self.other[within]
         order = np.argsort(outer, kind="stable")
@@ -143,17 +154,6 @@ def _overlaps(ragged: tuple[I32, I64, F32], area: I64) -> _Overlaps:
         capacity = size
     (one, other), shared = pairs[:size].T, shared[:size]
     return _Overlaps(np.append(one, other), np.append(other, one), np.append(shared, shared), area)
-
-
-def _smallest_whole(lobe: Bool, wholes: I64, inside: list[I64], area: I64) -> I64:
-    """(N,) the smallest whole that holds each mask, −1 for none; one with room for more lobes than a particle has is a
-    cluster, which holds none."""
-    holder = np.full(len(lobe), -1, np.int64)
-    for i in wholes[np.argsort(-area[wholes], kind="stable")].tolist():
-        members = inside[i][lobe[inside[i]]]
-        if area[i] <= partition.LARGEST * area[members].max(initial=0):
-            holder[members] = i
-    return holder
 
 
 def _are_spots(shape: U8, rest: U8) -> bool:
