@@ -122,6 +122,19 @@ def analyze(
         float | None,
         typer.Option(help="Lowest stability score, 0-1.", show_default=str(_DEFAULT.stability_score_thresh)),
     ] = None,
+    inside_iou_thresh: Annotated[
+        float | None,
+        typer.Option(
+            help="Lowest predicted IoU where a particle mask has room for one more lobe, 0-1; 1: none is sought.",
+            show_default=str(_DEFAULT.inside_iou_thresh),
+        ),
+    ] = None,
+    inside_stability_thresh: Annotated[
+        float | None,
+        typer.Option(
+            help="Lowest stability score of such a lobe, 0-1.", show_default=str(_DEFAULT.inside_stability_thresh)
+        ),
+    ] = None,
     stability_score_offset: Annotated[
         float | None,
         typer.Option(
