@@ -66,14 +66,14 @@ def measure_mosaic(options: argparse.Namespace) -> list[Bar]:
     rows: list[list[object]] = [
         [f"{times * scene.shape[0]} px", f["lobes"], f["analyze"], f["peak"], f["held"]] for times, f in found.items()
     ]
-    print_table("mosaics", ("side", "lobes", "analysis, s", "peak, MB", "input, labels and tables, MB"), rows)
+    print_table("mosaics", ("side", "lobes", "analysis, s", "peak, MB", "input, labels, tables and outlines, MB"), rows)
     small, large = found.values()
     beyond = [f["peak"] - f["held"] for f in (large, small)]
     area = options.mosaic_times**2
     return [
         Bar(f"mosaic, {area} times the area: time / {area}", large["analyze"] / small["analyze"] / area,
             most=MOSAIC_BARS[0], detail=f"{large['analyze']:.1f}/{small['analyze']:.2f} s"),
-        Bar("mosaic: memory beyond input, labels and tables", beyond[0] / beyond[1], most=MOSAIC_BARS[1],
+        Bar("mosaic: memory beyond input, labels, tables and outlines", beyond[0] / beyond[1], most=MOSAIC_BARS[1],
             detail=f"{beyond[0]:.0f}/{beyond[1]:.0f} MB"),
     ]  # fmt: skip
 

@@ -39,8 +39,9 @@ def main() -> None:
     peak = memory.peak() / 1e6
     pixels = result.micrograph.pixels
     columns = [*result.lobes.values(), *result.sets.values()]
-    # The input, a label image of 32 bit, and the tables.
+    # The input, a label image of 32 bit, the tables and the outlines that belong to them.
     held = (pixels.nbytes + 4 * pixels.size + sum(column.nbytes for column in columns)) / 1e6
+    held += result.outlines.points.nbytes / 1e6
     print(json.dumps({**seconds, "peak": peak, "held": held, "lobes": result.lobes.n_rows}))
 
 

@@ -8,6 +8,7 @@ small network weighs it; its coefficients are data (``evidence.json``), fitted o
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +30,10 @@ LEAST_REACH: Final = 3
 """px: as much as two outlines that touch may lie apart."""
 PSEUDO_VOTES: Final = 0.15
 """Votes added on either side, so that few votes say little and none say nothing."""
+SAMPLE: Final = 2**22
+"""px."""
+ROWS: Final = 256
+"""Of an image that are looked at together, so that memory does not grow with it."""
 FREE_ARC: Final = (0.3, 0.6, 1.6)
 """A circle is fitted where this share of the outline is free, and counts where its radius is within these factors of
 the radius of equal area; else the circle of equal area stands for it."""
@@ -67,7 +72,7 @@ def contacts(labels: I32, pixels: NDArray[Any], area: Area, votes: Votes) -> Con
     model's particle masks.
     """
     n = int(labels.max(initial=0))
-    labels, grey = np.ascontiguousarray(labels, np.int32), np.ascontiguousarray(pixels, np.float32)
+    labels, grey = np.ascontiguousarray(labels, np.int32), np.ascontiguousarray(pixels)
     sums, boxes = kernels_measure.label_sums(labels, n)
     size = sums[:, 0].astype(np.float64)
     centres = sums[:, 1:3] / size[:, None]
@@ -157,12 +162,19 @@ def coefficients() -> dict[str, Any]:
     return data
 
 
-def _contrast(labels: I32, grey: NDArray[np.float32], area: Area, size: F64) -> tuple[float, F64]:
-    """Median grey value of the lobes less that of the background (below 0 where lobes are dark), and each lobe's."""
-    flat = labels.ravel()
-    of_lobe = np.bincount(flat, weights=grey.ravel(), minlength=len(size) + 1)[1:] / size
-    inside, part = labels[area.slices] > 0, grey[area.slices]
-    ground = float(np.median(part[~inside])) if not inside.all() else float(part.min(initial=0))
+def _contrast(labels: I32, grey: NDArray[Any], area: Area, size: F64) -> tuple[float, F64]:
+    """Median grey value of the lobes less that of the background (below 0 where lobes are dark), and each lobe's.
+
+    Of an area of more than ``SAMPLE`` px the background is looked at in rows and columns at equal distances.
+    """
+    total = np.zeros(len(size) + 1)
+    for row in range(0, len(labels), ROWS):
+        part = slice(row, row + ROWS)
+        total += np.bincount(labels[part].ravel(), grey[part].ravel(), len(total))
+    of_lobe = total[1:] / size
+    step = math.ceil(math.sqrt(area.shape[0] * area.shape[1] / SAMPLE))
+    inside, sample = (image[area.slices][::step, ::step] for image in (labels, grey))
+    ground = float(np.median(sample[inside == 0])) if not inside.all() else float(sample.min(initial=0))
     contrast = float(np.median(of_lobe)) - ground if len(of_lobe) else 1.0
     return contrast if abs(contrast) >= 1 else 1.0, of_lobe
 

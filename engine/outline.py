@@ -43,6 +43,12 @@ class Outlines:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def part(self, first: int, end: int) -> Outlines:
+        """Only the outlines from ``first`` up to ``end``, half-open, 0 ≤ first ≤ end ≤ N."""
+        offsets = self.offsets[first : end + 1]
+        inside = slice(offsets[0], offsets[-1])
+        return replace(self, points=self.points[inside], offsets=offsets - offsets[0], free=self.free[inside])
+
     def polygon(self, i: int) -> F64:
         """(K, 2) points (x, y) of outline ``i``, edge coordinates, px."""
         return self.points[self.offsets[i] : self.offsets[i + 1]]
@@ -65,6 +71,8 @@ class Outlines:
         )
 
 
+TOGETHER: Final = 1024
+"""Outlines that are moved together, so that memory does not grow with their number."""
 _NOTHING: Final = (np.empty((0, 4), np.int32), np.zeros(1, np.int64), np.empty(0, np.float32))
 """Patches where no logits are known."""
 
@@ -114,15 +122,20 @@ def calibrated(outlines: Outlines, calibration: Mapping[str, Any], zoom: float) 
     """
     if not calibration or len(outlines) == 0:
         return outlines
-    area = kernels_polygon.sums(outlines.points, outlines.offsets)[:, 0]
-    outwards = offset(calibration, np.sqrt(np.maximum(area, 1e-9) / np.pi) * zoom, np.float64(zoom)) / zoom
-    after = outlines.next
-    before = np.empty_like(after)
-    before[after] = np.arange(len(after))
-    x, y = (outlines.points[after[after]] - outlines.points[before[before]]).T
-    normal = np.stack([y, -x], 1) / np.maximum(np.hypot(x, y), 1e-9)[:, None]
-    move = np.repeat(outwards, np.diff(outlines.offsets)) * outlines.free
-    return replace(outlines, points=outlines.points + move[:, None] * normal)
+    points = np.empty_like(outlines.points)
+    for first in range(0, len(outlines), TOGETHER):
+        part = outlines.part(first, min(first + TOGETHER, len(outlines)))
+        area = kernels_polygon.sums(part.points, part.offsets)[:, 0]
+        outwards = offset(calibration, np.sqrt(np.maximum(area, 1e-9) / np.pi) * zoom, np.float64(zoom)) / zoom
+        after = part.next
+        before = np.empty_like(after)
+        before[after] = np.arange(len(after))
+        x, y = (part.points[after[after]] - part.points[before[before]]).T
+        normal = np.stack([y, -x], 1) / np.maximum(np.hypot(x, y), 1e-9)[:, None]
+        move = np.repeat(outwards, np.diff(part.offsets)) * part.free
+        start = outlines.offsets[first]
+        points[start : start + len(move)] = part.points + move[:, None] * normal
+    return replace(outlines, points=points)
 
 
 def offset(calibration: Mapping[str, Any], radius: F64, zoom: F64 | np.float64) -> F64:

@@ -144,7 +144,7 @@ class Segmenter:
             centroids = np.stack([lobes["centroid-0"], lobes["centroid-1"]], 1)
             roles = set_table.roles(set_index, centroids, lobes["area"])
             sets = set_table.sets(lobes, set_index, roles, micrograph.pixel_size, {
-                **set_shape.wholes(whole.labels, set_index, micrograph),
+                **set_shape.wholes(whole.labels, lobes, set_index, micrograph),
                 **set_shape.clusters(set_index, contacts.pairs, contacts.gap),
                 "confidence": grouping.confidence, "incomplete": grouping.incomplete,
             })  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -10,28 +11,53 @@ from numpy.typing import NDArray
 
 from . import measure
 from .partition import in_order
-from .types import I32, I64, Micrograph
+from .types import I32, I64, Area, Micrograph, Table
 
 F64 = NDArray[np.float64]
 
 TOUCHING: Final = 2.0
 """Largest distance of two pixel centres at which lobes touch, px: one pixel of border between them."""
+STRIP: Final = 2**21
+"""px that are measured together, or as many as one set needs."""
 OF_THE_WHOLE: Final = ("perimeter", "feret_diameter_max", "axis_major_length", "axis_minor_length", "aspect_ratio",
                        "orientation", "solidity")
 """Columns of the lobe table that are taken of the union too, under the same names and definitions."""
 
 
-def wholes(labels: I32, set_index: I32, micrograph: Micrograph) -> dict[str, NDArray[Any]]:
+def wholes(labels: I32, lobes: Table, set_index: I32, micrograph: Micrograph) -> dict[str, NDArray[Any]]:
     """Column → (S,): the measures of the union of each set's lobes.
 
-    Parameters: ``labels`` (H, W) int32, lobe i of N is label i + 1; ``set_index`` (N,) int32, 0 to S − 1, −1 in no
-    set. Gaps of one pixel between lobes of a set belong to the union.
+    Parameters: ``labels`` (H, W) int32, lobe i of N is label i + 1; ``lobes`` their table; ``set_index`` (N,) int32, 0
+    to S − 1, −1 in no set. Gaps of one pixel between lobes of a set belong to the union.
     """
-    union = closed(np.append(0, set_index + 1).astype(np.int32)[labels])
     n = int(set_index.max(initial=-1)) + 1
-    ones = np.ones(n, np.float32)
-    table = measure.measure(union, micrograph, ones, ones)
-    return {"area_whole": table["area"], **{name: table[name] for name in OF_THE_WHOLE}}
+    found = {name: np.zeros(n) for name in ("area", *OF_THE_WHOLE)}
+    top, bottom = np.full(n, labels.shape[0]), np.zeros(n, np.int64)
+    inside = set_index >= 0
+    np.minimum.at(top, set_index[inside], lobes["bbox-0"][inside])
+    np.maximum.at(bottom, set_index[inside], lobes["bbox-2"][inside])
+    for sets in _strips(top, bottom, max(1, STRIP // labels.shape[1])):
+        rows = slice(top[sets].min(), bottom[sets].max())
+        number = np.zeros(n + 1, np.int32)
+        number[sets] = np.arange(1, len(sets) + 1)
+        union = closed(np.append(0, number[set_index]).astype(np.int32)[labels[rows]])
+        part = replace(micrograph, pixels=micrograph.pixels[rows], area=Area(0, 0, *union.shape))
+        ones = np.ones(len(sets), np.float32)
+        table = measure.measure(union, part, ones, ones)
+        for name, column in found.items():
+            column[sets] = table[name]
+    return {"area_whole": found.pop("area"), **found}
+
+
+def _strips(top: I64, bottom: I64, height: int) -> Iterator[I64]:
+    """Sets whose rows, ``top`` to ``bottom`` (S,), lie in strips of the image, so that memory does not grow with it."""
+    order = np.argsort(top, kind="stable")
+    start = 0
+    while start < len(order):
+        reach = np.maximum.accumulate(bottom[order[start:]]) - top[order[start]]
+        end = start + max(1, int(np.searchsorted(reach, height, "right")))
+        yield order[start:end]
+        start = end
 
 
 def closed(labels: I32) -> I32:
