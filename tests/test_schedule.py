@@ -27,7 +27,7 @@ def same(one, two, least=0.9):
 def test_best_first_finds_what_all_points_find(scene):
     segmenter = Segmenter(device="cpu")
     image = render(scene).image
-    exact, adaptive = (segmenter.analyze(image, settings=Settings(schedule=s)) for s in ("exact", "adaptive"))
+    exact, adaptive = (segmenter.analyze(image, settings=Settings(schedule=s, zoom=1.0)) for s in ("exact", "adaptive"))
     assert adaptive.counts["prompts"] < exact.counts["prompts"] / 6
     n = exact.lobes.n_rows
     assert adaptive.lobes.n_rows == pytest.approx(n, abs=0.02 * n)
