@@ -72,7 +72,8 @@ def contacts(labels: I32, pixels: NDArray[Any], area: Area, votes: Votes) -> Con
     model's particle masks.
     """
     n = int(labels.max(initial=0))
-    labels, grey = np.ascontiguousarray(labels, np.int32), np.ascontiguousarray(pixels)
+    labels = np.ascontiguousarray(labels, np.int32)
+    grey = np.require(pixels, pixels.dtype.newbyteorder("="), ["C", "W"])
     sums, boxes = kernels_measure.label_sums(labels, n)
     size = sums[:, 0].astype(np.float64)
     centres = sums[:, 1:3] / size[:, None]

@@ -249,10 +249,9 @@ class Crop:
         """Whether mask ``i`` is as round and large (px²) as a lobe, and lies for the most part where there is room."""
         x0, y0, x1, y1 = found.boxes[i] - [self.frame.area.col0, self.frame.area.row0] * 2
         mask = found.patch(i) > 0
-        size, row = np.count_nonzero(mask), np.argwhere(mask)
-        corners = np.concatenate([row + step for step in ((0, 0), (0, 1), (1, 0), (1, 1))]).astype(np.int32)
-        hull = cv2.contourArea(cv2.convexHull(corners)) if size else 1.0
-        return bool(size >= max(SIZED * usual, ROUNDED * hull) and (mask & free[y0:y1, x0:x1]).sum() > size / 2)
+        size = np.count_nonzero(mask)
+        alike = size >= SIZED * usual and masks.solidity(mask) >= ROUNDED
+        return bool(alike and np.count_nonzero(mask & free[y0:y1, x0:x1]) > size / 2)
 
     def _best(self, clips: Clips) -> I64:
         return select.nms(clips.boxes - _INCLUSIVE, clips.iou, self.settings.box_nms_thresh)

@@ -19,8 +19,6 @@ F64 = NDArray[np.float64]
 
 _DISTANCE_BLOCK: Final = 2**22
 """Entries of the distance matrix that are held at once: 32 MB."""
-
-
 SHARES: Final[dict[str, tuple[float, ...]]] = {
     "sphere": (1.0,),
     "dumbbell": (0.1, 0.9),
@@ -32,8 +30,6 @@ ROUNDS: Final = 4
 """How often the composition of a micrograph is taken from the sets that the last one gave."""
 UNSEEN: Final = 1.0
 """Sets of every size that are added to those counted, so that no size is ruled out."""
-
-
 USUAL: Final = 0.75
 """Share of sets from which their size is what particles of a micrograph have, where it was not given."""
 INCOMPLETE: Final = {

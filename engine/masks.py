@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from . import kernels
 from .ragged import Patches
-from .types import F32, I32, I64, Area, Bool, Candidates, Masks
+from .types import F32, I32, I64, U8, Area, Bool, Candidates, Masks
 from .upsample import RIM
 
 FAINT: Final = 1e-3
@@ -139,6 +139,17 @@ def deepest_points(labels: I32) -> F32:
     deepest[labels.ravel()[pixels]] = pixels  # of equal places the last, and so the deepest, stays
     row, column = np.divmod(deepest[1:], labels.shape[1])
     return np.stack([column, row], 1).astype(np.float32)
+
+
+def solidity(shape: U8 | Bool) -> float:
+    """Area ÷ area of the convex hull of the pixels' corners, 0–1; of nothing 0."""
+    rows, first = np.flatnonzero(shape.any(1)), shape.argmax(1)
+    if len(rows) == 0:
+        return 0.0
+    last = shape.shape[1] - shape[:, ::-1].argmax(1)
+    ends = [np.stack([x[rows], rows + step], 1) for x in (first, last) for step in (0, 1)]
+    hull = cv2.convexHull(np.concatenate(ends).astype(np.float32))
+    return float(np.count_nonzero(shape) / cv2.contourArea(hull))
 
 
 def from_labels(labels: NDArray[Any], iou: NDArray[Any], stability: NDArray[Any]) -> Masks:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from . import kernels_nesting, partition
+from . import kernels_nesting, masks, partition
 from .generate import Found
 from .ragged import Patches
 from .types import F32, I32, I64, U8, Bool, Role
@@ -58,19 +58,19 @@ def with_roles(found: Found) -> Found:
 
     Each lobe has its whole for a particle mask; one in no whole has itself, as sure as ``ALONE`` says.
     """
-    masks = found.lobes
-    if Role.UNKNOWN not in masks.role:
+    given = found.lobes
+    if Role.UNKNOWN not in given.role:
         return found
-    nested = nest(masks)
-    lobes, held = masks[nested.lobes], np.flatnonzero(nested.whole >= 0)
+    nested = nest(given)
+    lobes, held = given[nested.lobes], np.flatnonzero(nested.whole >= 0)
     alone = np.flatnonzero(nested.whole < 0)
     own = replace(lobes[alone], logits=np.minimum(lobes[alone].logits, np.float32(np.log(ALONE / (1 - ALONE)))))
-    particles = Patches.concatenate([masks[nested.whole[held]], own])
+    particles = Patches.concatenate([given[nested.whole[held]], own])
     return replace(found, lobes=_as(lobes, Role.LOBE), particles=_as(particles, Role.PARTICLE),
                    lobe_of_particle=np.append(held, alone))  # fmt: skip
 
 
-def nest(masks: Patches) -> Nested:
+def nest(given: Patches) -> Nested:
     """Lobes among N masks of which none says what it is, and the wholes that hold them.
 
     From the smallest to the largest: a mask in which no lobe lies is a lobe, and one that two or more tile is a whole.
@@ -78,12 +78,12 @@ def nest(masks: Patches) -> Nested:
     not, it is a whole of which lobes were not seen. Of masks that are the same the one of the highest predicted IoU
     stays; slivers, thin and bent, go.
     """
-    ragged = (np.require(masks.boxes, np.int32, ["C", "W"]), np.require(masks.offsets, np.int64, ["C", "W"]),
-              np.require(masks.logits, np.float32, ["C", "W"]))  # fmt: skip
-    n = len(masks)
-    area = np.array([np.count_nonzero(masks.patch(i) > 0) for i in range(n)], np.int64)
+    ragged = (np.require(given.boxes, np.int32, ["C", "W"]), np.require(given.offsets, np.int64, ["C", "W"]),
+              np.require(given.logits, np.float32, ["C", "W"]))  # fmt: skip
+    n = len(given)
+    area = np.array([np.count_nonzero(given.patch(i) > 0) for i in range(n)], np.int64)
     overlaps = _overlaps(ragged, area)
-    real = (area > 0) & ~overlaps.duplicates(masks.iou)
+    real = (area > 0) & ~overlaps.duplicates(given.iou)
     inside = overlaps.inside(real, WITHIN)
     lobe, whole = np.zeros(n, bool), np.zeros(n, bool)
     for i in np.flatnonzero(real)[np.argsort(area[real], kind="stable")].tolist():
@@ -158,7 +158,7 @@ def _overlaps(ragged: tuple[I32, I64, F32], area: I64) -> _Overlaps:
 
 def _are_spots(shape: U8, rest: U8) -> bool:
     """Whether a mask (h, w) is convex, and what is gone where ``rest`` is left does not lie along its outline."""
-    if _solidity(shape) < CONVEX:
+    if masks.solidity(shape) < CONVEX:
         return False
     gone = np.pad(shape - rest, 1)
     outline = (gone - cv2.erode(gone, np.ones((3, 3), np.uint8))) > 0
@@ -173,18 +173,7 @@ def _depth(shape: U8) -> F32:
 def _is_sliver(shape: U8) -> bool:
     """Whether a mask (h, w) is thin and bent: what is left of a disc, or runs around one."""
     radius = np.sqrt(np.count_nonzero(shape) / np.pi)
-    return bool(_depth(shape).max() < THIN * radius) and _solidity(shape) < CONVEX
-
-
-def _solidity(shape: U8) -> float:
-    """Area ÷ area of the convex hull of the pixels' corners, 0–1; of nothing 0."""
-    rows, first = np.flatnonzero(shape.any(1)), shape.argmax(1)
-    if len(rows) == 0:
-        return 0.0
-    last = shape.shape[1] - shape[:, ::-1].argmax(1)
-    ends = [np.stack([x[rows], rows + step], 1) for x in (first, last) for step in (0, 1)]
-    hull = cv2.convexHull(np.concatenate(ends).astype(np.float32))
-    return float(np.count_nonzero(shape) / cv2.contourArea(hull))
+    return bool(_depth(shape).max() < THIN * radius) and masks.solidity(shape) < CONVEX
 
 
 def _as(patches: Patches, role: Role) -> Patches:

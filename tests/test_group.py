@@ -139,6 +139,14 @@ def test_a_lobe_far_from_all_others_has_no_neighbour() -> None:
     assert alone.sets.tolist() == [0, 1] and alone.incomplete.tolist() == ["no neighbour"] * 2
 
 
+def test_the_byte_order_of_the_pixels_is_of_no_matter() -> None:
+    truth = scene("dumbbell")
+    whole, votes = Area(0, 0, *truth.image.shape), Votes.summed(len(truth.particle_of_lobe), [], [])
+    plain, swapped = (contacts(truth.lobes, truth.image.astype(kind), whole, votes) for kind in (np.uint8, ">u2"))
+    for name, of in plain.evidence.items():
+        np.testing.assert_allclose(swapped.evidence[name], of, rtol=1e-6, atol=1e-9)
+
+
 def test_no_lobes_are_no_sets() -> None:
     for particle in ("auto", "trimer"):
         labels, grey = np.zeros((8, 9), np.int32), np.zeros((8, 9), np.uint8)
