@@ -1,17 +1,14 @@
 """Sets of rendered micrographs, and whether their confidence means what it says: ``python benchmarks/sets.py``.
 
 Scenes are drawn from their seeds: dumbbells, trimers, chains, mixtures and spheres of 8–40 px radius, fused by 0.5–1,
-in packings up to 0.8, of contrast-to-noise 2–20. ``--fit FILE`` fits the coefficients of ``engine/evidence.json`` on
-scenes of other seeds and writes them. A set is right where ``rendered.py`` says so.
+in packings up to 0.8, of contrast-to-noise 2–20. A set is right where ``rendered.py`` says so.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
@@ -31,18 +28,11 @@ from samcolloid_edge.engine.types import F32, Result
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-FIT_FROM: Final = 300_000
-"""First seed of the scenes that coefficients are fitted on; the model is trained on seeds from 1,000,000 on."""
 TEST_FROM: Final = 400_000
+"""First seed; coefficients are fitted on seeds from 300,000 on, the model is trained on seeds from 1,000,000 on."""
 F1_BAR: Final = 0.95
 CALIBRATION_BAR: Final = 0.03
 BINS: Final = 10
-RIDGE: Final = 1.0
-"""Penalty of the confidence's squared coefficients, of standardised terms, in sets."""
-HIDDEN: Final = (16, 16)
-EPOCHS: Final = 200
-OUTER: Final = (0.005, 0.995)
-"""Quantiles beyond which evidence is clipped: what the fit has not seen does not count for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,95 +123,10 @@ def case_of(truth: Rendered, labels: NDArray[Any], contacts: Contacts, iou: F32)
     return Case(truth.scene.particle, contacts, iou, lobe, truth.particle_of_lobe, truth.visible_fraction < VISIBLE)
 
 
-def logistic(terms: dict[str, F64], yes: NDArray[np.bool_], ridge: float) -> tuple[float, dict[str, float]]:
-    """Intercept and weights of a logistic model by Newton's method; ``terms`` name → (K,)."""
-    columns = np.stack(list(terms.values()), 1)
-    mean, sd = columns.mean(0), columns.std(0) + 1e-9
-    design = np.column_stack([np.ones(len(yes)), (columns - mean) / sd])
-    penalty = np.append(0, np.full(len(terms), ridge))
-    weights = np.zeros(design.shape[1])
-    for _ in range(50):
-        probability = 1 / (1 + np.exp(-design @ weights))
-        slope = design.T @ (yes - probability) - penalty * weights
-        curve = (design * (probability * (1 - probability))[:, None]).T @ design + np.diag(penalty + 1e-9)
-        weights += np.linalg.solve(curve, slope)
-    plain = weights[1:] / sd
-    return float(weights[0] - plain @ mean), dict(zip(terms, plain.tolist(), strict=True))
-
-
-def fit_pairs(cases: Sequence[Case], without: Sequence[str]) -> dict[str, Any]:
-    """The network of pairs: log-odds less those of any pair, so that what particles are like is not told twice."""
-    same: list[NDArray[np.bool_]] = []
-    terms: dict[str, list[F64]] = {name: [] for name in cases[0].contacts.evidence if name not in without}
-    for case in cases:
-        one, other = case.lobe[case.contacts.pairs.T]
-        real = (one >= 0) & (other >= 0)
-        same.append((case.particles[one] == case.particles[other])[real])
-        for name, of in terms.items():
-            of.append(case.contacts.evidence[name][real])
-    yes = np.concatenate(same)
-    bounds = {name: tuple(np.quantile(np.concatenate(of), OUTER).tolist()) for name, of in terms.items()}
-    clipped = np.stack([np.clip(np.concatenate(of), *bounds[name]) for name, of in terms.items()], 1)
-    layers = network(clipped, yes)
-    layers[-1][1] -= float(np.log(yes.mean() / (1 - yes.mean())))
-    return {"pairs": len(yes), "range": bounds, "layers": layers}
-
-
-def network(values: F64, yes: NDArray[np.bool_]) -> list[list[Any]]:
-    """Weights and biases of a network (K, terms) → layers of ``HIDDEN`` → log-odds; the least cross-entropy."""
-    import torch
-    from torch import nn
-
-    torch.manual_seed(0)
-    mean, sd = values.mean(0), values.std(0) + 1e-9
-    inside, wanted = torch.tensor((values - mean) / sd).float(), torch.tensor(yes).float()
-    sizes = (values.shape[1], *HIDDEN, 1)
-    linear = [nn.Linear(a, b) for a, b in pairwise(sizes)]
-    net = nn.Sequential(*(module for one in linear[:-1] for module in (one, nn.Tanh())), linear[-1])
-    optimiser = torch.optim.AdamW(net.parameters(), lr=0.01, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, EPOCHS)
-    for _ in range(EPOCHS):
-        for some in torch.randperm(len(inside)).split(2048):
-            loss = nn.functional.binary_cross_entropy_with_logits(net(inside[some])[:, 0], wanted[some])
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-        schedule.step()
-    layers = [[one.weight.detach().double().numpy().T, one.bias.detach().double().numpy()] for one in linear]
-    layers[0] = [layers[0][0] / sd[:, None], layers[0][1] - (mean / sd) @ layers[0][0]]
-    rounded = [[np.round(weights, 5).tolist(), np.round(bias, 5).tolist()] for weights, bias in layers]
-    return [*rounded[:-1], [[row[0] for row in rounded[-1][0]], rounded[-1][1][0]]]
-
-
 def parted(case: Case, voted: bool, particle: Particle = "auto") -> tuple[Case, group.Grouping]:
     """The case with or without votes, and its sets."""
     seen = replace(case, contacts=replace(case.contacts, voted=voted))
     return seen, group.group_by_evidence(seen.contacts, case.iou, particle)
-
-
-def fit(cases: Sequence[Case], source: str) -> dict[str, Any]:
-    """All that ``engine/evidence.json`` has."""
-    models: dict[str, Any] = {"source": source}
-    for name, without in (("with votes", ()), ("without votes", ("votes",))):
-        models[name] = fit_pairs(cases, without)
-    for name, voted in (("with votes", True), ("without votes", False)):
-        rows: list[dict[str, F64]] = []
-        right = []
-
-        def keep(odds: F64, size: I64, iou: F64, cut: NDArray[np.bool_], _: bool,
-                 rows: list[dict[str, F64]] = rows) -> F64:  # fmt: skip
-            rows.append(evidence.confidence_terms(odds, size, iou, cut))
-            return np.full(len(odds), np.nan)
-
-        with mock.patch.multiple(evidence, coefficients=lambda: models, confidence=keep):
-            for case in cases:
-                if case.contacts.voted:
-                    right.append(case.right(parted(case, voted)[1].sets))
-        terms = {term: np.concatenate([row[term] for row in rows]) for term in rows[0]}
-        yes = np.concatenate(right)
-        intercept, weights = logistic(terms, yes, RIDGE)
-        models[name]["confidence"] = {"sets": len(yes), "intercept": intercept, "weights": weights}
-    return models
 
 
 def calibration(confidence: F64, right: NDArray[np.bool_]) -> tuple[float, list[list[object]]]:
@@ -281,22 +186,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, help="folder of a model (default: the bundled one)")
     parser.add_argument("--count", type=int, default=60, help="scenes")
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--fit", type=Path, metavar="FILE", help="fit the coefficients and write them here")
     parser.add_argument("--json", type=Path, help="write all figures here")
     options = parser.parse_args(arguments)
     segmenter = Segmenter(options.model, device="cpu", threads=options.threads)
-    first = FIT_FROM if options.fit else TEST_FROM
     cases, what = [], {}
-    for seed in range(first, first + options.count):
+    for seed in range(TEST_FROM, TEST_FROM + options.count):
         case, result = analysed(seed, segmenter)
         cases.append(case)
         what = what or software(result)
     print_software(what)
-    if options.fit:
-        source = (f"python benchmarks/sets.py --fit: rendered scenes of seeds {first}-{first + options.count - 1}, "
-                  f"model {segmenter.card.name}")  # fmt: skip
-        options.fit.write_text(json.dumps(fit(cases, source)) + "\n", "utf-8")
-        return
     figures = list(evaluate(cases))
     for title, _, table in figures:
         print_table(title, SET_COLUMNS if title.startswith("sets") else BIN_COLUMNS, table)
