@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from published import shared_folder
 from samcolloid_edge import Segmenter, Settings
 from samcolloid_edge.engine import preprocess
-from samcolloid_edge.engine.generate import Crop
+from samcolloid_edge.engine.crop import Crop
 from samcolloid_edge.engine.machine import cores
 from samcolloid_edge.engine.matching import Score, mask_overlaps, match, score
 from samcolloid_edge.engine.read import read

@@ -135,6 +135,13 @@ def analyze(
             help="Lowest stability score of such a lobe, 0-1.", show_default=str(_DEFAULT.inside_stability_thresh)
         ),
     ] = None,
+    redraw_solidity: Annotated[
+        float | None,
+        typer.Option(
+            help="Masks of a lower solidity are drawn again at half the zoom, 0-1; 0: none.",
+            show_default=str(_DEFAULT.redraw_solidity),
+        ),
+    ] = None,
     stability_score_offset: Annotated[
         float | None,
         typer.Option(

@@ -182,7 +182,7 @@ def _cut(patches: Patches, index: I64, boxes: I32) -> Patches:
         index,
         _plain(boxes, np.int32),
     )
-    columns = {name: getattr(patches, name)[index] for name in ("points", "iou", "stability", "role")}
+    columns = {name: getattr(patches, name)[index] for name in ("points", "iou", "stability", "role", "zoom")}
     return Patches(boxes=boxes, offsets=offsets, logits=logits, **columns)
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from . import kernels, masks, nesting, outline, votes
-from .generate import Found
+from .crop import Found
 from .outline import Outlines
 from .preprocess import Tile
 from .ragged import Patches

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import kernels_nesting, masks, partition
-from .generate import Found
+from .crop import Found
 from .ragged import Patches
 from .types import F32, I32, I64, U8, Bool, Role
 

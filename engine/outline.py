@@ -35,9 +35,12 @@ class Outlines:
     """(N + 1,)."""
     free: Bool
     """(V,) whether the lobe ends there by itself, not at another lobe or at the border of what is analysed."""
+    zoom: F64
+    """(N,) model px per px of the file at which the model drew it; NaN where no model did."""
 
     def __post_init__(self) -> None:
-        if not self.points.shape == (self.offsets[-1], 2) == (len(self.free), 2) or self.offsets[0] != 0:
+        whole = self.offsets[0] == 0 and len(self.zoom) == len(self)
+        if not whole or not self.points.shape == (self.offsets[-1], 2) == (len(self.free), 2):
             raise ValueError(f"Outlines: points {self.points.shape} do not belong to {self.offsets[-1]} places")
 
     def __len__(self) -> int:
@@ -47,7 +50,7 @@ class Outlines:
         """Only the outlines from ``first`` up to ``end``, half-open, 0 ≤ first ≤ end ≤ N."""
         offsets = self.offsets[first : end + 1]
         inside = slice(offsets[0], offsets[-1])
-        return replace(self, points=self.points[inside], offsets=offsets - offsets[0], free=self.free[inside])
+        return Outlines(self.points[inside], offsets - offsets[0], self.free[inside], self.zoom[first:end])
 
     def polygon(self, i: int) -> F64:
         """(K, 2) points (x, y) of outline ``i``, edge coordinates, px."""
@@ -68,6 +71,7 @@ class Outlines:
             np.concatenate([np.empty((0, 2)), *(part.points for part in parts)]),
             np.cumsum(sizes),
             np.concatenate([np.empty(0, np.bool_), *(part.free for part in parts)]),
+            np.concatenate([np.empty(0), *(part.zoom for part in parts)]),
         )
 
 
@@ -92,7 +96,7 @@ def of_pixels(labels: I32, n: int) -> tuple[Outlines, I32]:
     0 is background, −1 beyond the image.
     """
     points, ends, free, beyond = kernels.trace(labels, labels, n, *_NOTHING)
-    return Outlines(points, ends, free), beyond
+    return Outlines(points, ends, free, np.full(len(ends) - 1, np.nan)), beyond
 
 
 def of_patches(labels: I32, resolved: I32, patches: Patches, corner: tuple[int, int]) -> Outlines:
@@ -111,14 +115,14 @@ def of_patches(labels: I32, resolved: I32, patches: Patches, corner: tuple[int, 
     )  # fmt: skip
     sizes = np.diff(ends)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[sizes > 0])])
-    return Outlines(points + np.array(corner, np.float64), offsets, free)
+    return Outlines(points + np.array(corner, np.float64), offsets, free, patches.zoom[sizes > 0].astype(np.float64))
 
 
-def calibrated(outlines: Outlines, calibration: Mapping[str, Any], zoom: float) -> Outlines:
+def calibrated(outlines: Outlines, calibration: Mapping[str, Any]) -> Outlines:
     """Outlines moved outwards by what a model's card says, where they are free; the same where it says nothing.
 
-    Parameters: ``calibration`` as ``offset`` takes it; ``zoom`` model px per px of the file. The radius of a lobe is
-    that of the circle of its area; its points move along the normal of the line through their neighbours' neighbours.
+    Parameters: ``calibration`` as ``offset`` takes it. The radius of a lobe is that of the circle of its area; its
+    points move along the normal of the line through their neighbours' neighbours.
     """
     if not calibration or len(outlines) == 0:
         return outlines
@@ -126,7 +130,7 @@ def calibrated(outlines: Outlines, calibration: Mapping[str, Any], zoom: float) 
     for first in range(0, len(outlines), TOGETHER):
         part = outlines.part(first, min(first + TOGETHER, len(outlines)))
         area = kernels_polygon.sums(part.points, part.offsets)[:, 0]
-        outwards = offset(calibration, np.sqrt(np.maximum(area, 1e-9) / np.pi) * zoom, np.float64(zoom)) / zoom
+        outwards = offset(calibration, np.sqrt(np.maximum(area, 1e-9) / np.pi) * part.zoom, part.zoom) / part.zoom
         after = part.next
         before = np.empty_like(after)
         before[after] = np.arange(len(after))
@@ -138,7 +142,7 @@ def calibrated(outlines: Outlines, calibration: Mapping[str, Any], zoom: float) 
     return replace(outlines, points=points)
 
 
-def offset(calibration: Mapping[str, Any], radius: F64, zoom: F64 | np.float64) -> F64:
+def offset(calibration: Mapping[str, Any], radius: F64, zoom: F64) -> F64:
     """How far outlines are to be moved outwards, model px, at (N,) radii, model px, and zooms.
 
     ``calibration`` has ``radius`` (K,), rising, and ``offset`` (K,), both in model px: straight lines between them over

@@ -18,6 +18,7 @@ from .generate import generate
 from .lengths import with_uncertainty
 from .mosaic import Mosaic, Whole
 from .read import read
+from .redraw import count_redrawn
 from .session import Device, Session, open_model
 from .settings import LOBES_OF, Settings
 from .types import I32, Bool, Masks, Micrograph, Result, Table
@@ -131,7 +132,7 @@ class Segmenter:
             lobe_masks = masks.from_labels(whole.labels, whole.iou, whole.stability)
             outlines = whole.outlines
             if session is not None:
-                outlines = outline.calibrated(outlines, session.card.outline, found.zoom)
+                outlines = outline.calibrated(outlines, session.card.outline)
         with log.step("measure", 0.9):
             lobes = measure.measure(whole.labels, micrograph, lobe_masks.iou, lobe_masks.stability,
                                     outlines, settings.columns)
@@ -202,8 +203,9 @@ def _of_model(
             session, grey, tile.area, micrograph.area, zoom.value, settings, log.timings, part)  # fmt: skip
         log.count(prompts=found.prompts, candidates=len(found.lobes))
         mosaic.add(tile, found)
-    log.count(tiles=len(tiles))
-    return _Found(mosaic.finish(), zoom=zoom.value, zoom_source=zoom.source)
+    whole = mosaic.finish()
+    log.count(tiles=len(tiles), redrawn=count_redrawn(whole.outlines, zoom.value))
+    return _Found(whole, zoom=zoom.value, zoom_source=zoom.source)
 
 
 def _of_watershed(grey: preprocess.Grey, micrograph: Micrograph, settings: Settings, log: _Log) -> _Found:

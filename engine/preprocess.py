@@ -103,14 +103,14 @@ def tiles(area: Area, card: ModelCard, zoom: float) -> list[Tile]:
 
 def frames(tile: Area, card: ModelCard, zoom: float, settings: Settings) -> list[tuple[Frame, int]]:
     """The frames of a tile, with the crop layer of each: 0 is the tile, the others SAM's crops, as large as fits."""
-    found = [(_frame(tile, zoom), 0)]
+    found = [(frame(tile, zoom), 0)]
     for crop, layer in crop_areas(tile, settings.crop_n_layers, settings.crop_overlap_ratio):
         if layer > 0:
-            found.append((_frame(crop, fit(crop, card)), layer))
+            found.append((frame(crop, fit(crop, card)), layer))
     return found
 
 
-def _frame(area: Area, zoom: float) -> Frame:
+def frame(area: Area, zoom: float) -> Frame:
     """An area at a zoom, rounded as SAM's ResizeLongestSide does."""
     height, width = (max(int(n * zoom + 0.5), 1) for n in area.shape)
     return Frame(area, (height, width))

@@ -104,6 +104,9 @@ class Patches(_Ragged):
     0–1, of the mask at logit ± offset; ``role (N,)`` see Role.
     """
 
+    zoom: F32
+    """(N,) model px per image px where the mask was asked for: how finely it was drawn."""
+
     @property
     def tight(self) -> I32:
         """(N, 4) int32: the smallest boxes that hold every logit > 0, zeros where there is none."""

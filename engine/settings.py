@@ -54,6 +54,9 @@ class Settings:
     """Lowest predicted IoU of a lobe in a part of a particle mask that no other lobe holds, 0–1; 1: none is sought."""
     inside_stability_thresh: float = 0.7
     """Lowest stability score of such a lobe, 0–1."""
+    redraw_solidity: float = 0.98
+    """Masks whose solidity is below this, less 1 px ÷ radius, are drawn again at half the zoom, and taken from there
+    where they get more solid, 0–1; 0: none, nor of models without windows, as SAM's are."""
     stability_score_offset: float = 1.0
     """Shift of the logit threshold for the stability score, logits (SAM: 1.0)."""
     box_nms_thresh: float = 0.7
@@ -120,7 +123,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("pred_iou_thresh", "stability_score_thresh", "inside_iou_thresh", "inside_stability_thresh",
-                     "box_nms_thresh", "crop_nms_thresh", "max_overlap"):  # fmt: skip
+                     "redraw_solidity", "box_nms_thresh", "crop_nms_thresh", "max_overlap"):  # fmt: skip
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise SettingsError(f"{name} must lie between 0 and 1, not {value}.")
@@ -244,6 +247,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "points_per_side": 36,
         "pred_iou_thresh": 0.80,
         "inside_iou_thresh": 1.0,
+        "redraw_solidity": 0.0,
         "stability_score_thresh": 0.80,
         "crop_n_layers": 1,
         "crop_n_points_downscale_factor": 2,

@@ -68,7 +68,7 @@ def patches(clips: Clips, frame: Frame, stride: int, rim: int = 0) -> Patches:
         kernels.outside(boxes, clips.boxes, offsets, logits)
     return Patches(
         points=frame.to_image(clips.points), boxes=boxes, offsets=offsets, logits=logits, iou=clips.iou,
-        stability=clips.stability, role=clips.role,
+        stability=clips.stability, role=clips.role, zoom=np.full(len(clips), frame.scale[0], np.float32),
     )  # fmt: skip
 
 

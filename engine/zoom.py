@@ -14,7 +14,8 @@ import numpy as np
 
 from ..models.card import ModelCard
 from . import preprocess
-from .generate import Found, generate
+from .crop import Found
+from .generate import generate
 from .mosaic import disjoint
 from .preprocess import Grey
 from .session import Session

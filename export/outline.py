@@ -125,7 +125,7 @@ def compare(truth: Rendered, result: Result) -> Compared:
         lobes["equivalent_diameter_area_subpixel"][nearest] - 2 * radius,
         lobes["equivalent_diameter_area"][nearest] - 2 * radius,
         np.array([np.abs(np.hypot(*line.T) - r).max() for line, r in zip(lines, radius, strict=True)]),
-        np.full(len(radius), result.zoom),
+        result.outlines.zoom[nearest],
     )
 
 

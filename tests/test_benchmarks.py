@@ -220,3 +220,22 @@ def test_a_prediction_that_means_what_it_says_has_no_calibration_error(monkeypat
     assert error(predicted, predicted - 0.1) == pytest.approx(0.1)
     assert error(np.array([0.9, 0.9]), np.array([1.0, 0.8])) == pytest.approx(0)
     assert "noise" in calibration.EMPTY and "sphere" not in calibration.EMPTY
+
+
+def test_changed_images_have_labels_changed_alike_and_the_border_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    import equivariance
+
+    labels = disc_labels((3, 3, 12), (29.5, 29.5, 10), (29.5, 55.5, 8))
+    image = np.where(labels > 0, 200, 50).astype(np.uint8)
+    for name, (change, of_labels) in equivariance.CHANGES.items():
+        seen, expected = change(image).astype(float), of_labels(labels)
+        assert seen.shape == expected.shape, name
+        inside, outside = seen[expected > 0], seen[expected == 0]
+        assert (inside.mean() > outside.mean()) == (name != "inverted"), name
+        found = equivariance.agreement(expected, expected)[0.7]
+        assert (found.found, found.truth, found.predicted) == (2, 2, 2), name
+    lost = equivariance.agreement(labels, np.where(labels == 3, 0, labels).astype(np.int32))[0.5]
+    assert (lost.found, lost.truth, lost.predicted) == (1, 2, 1)

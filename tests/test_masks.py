@@ -35,6 +35,7 @@ def patches(boxes, fill):
         iou=np.linspace(0.5, 0.9, n, dtype=np.float32),
         stability=np.full(n, 0.9, np.float32),
         role=np.zeros(n, np.uint8),
+        zoom=np.ones(n, np.float32),
     )
 
 

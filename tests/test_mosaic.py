@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from samcolloid_edge import Segmenter, Settings
 from samcolloid_edge.engine import mosaic
-from samcolloid_edge.engine.generate import NOTHING, Found
+from samcolloid_edge.engine.crop import NOTHING, Found
 from samcolloid_edge.engine.preprocess import Tile
 from samcolloid_edge.engine.ragged import Patches
 from samcolloid_edge.engine.synthetic import Scene, render
@@ -27,6 +27,7 @@ def boxes(*places, iou=0.9, particle=None):
             points=where[:, :2].astype(np.float32), boxes=where, offsets=np.cumsum([0, *sizes]).astype(np.int64),
             logits=np.full(sizes.sum(), 5, np.float32), iou=np.full(n, iou, np.float32),
             stability=np.full(n, 0.8, np.float32), role=np.full(n, roles, np.uint8),
+            zoom=np.ones(n, np.float32),
         )  # fmt: skip
 
     n = len(places)

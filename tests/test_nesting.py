@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from samcolloid_edge import Segmenter, Settings
 from samcolloid_edge.engine import evidence, group, matching, preprocess, select
-from samcolloid_edge.engine.generate import NOTHING, Found, generate
+from samcolloid_edge.engine.crop import NOTHING, Found
+from samcolloid_edge.engine.generate import generate
 from samcolloid_edge.engine.matching import Score
 from samcolloid_edge.engine.mosaic import Mosaic, disjoint
 from samcolloid_edge.engine.nesting import ALONE, nest, with_roles
@@ -55,7 +56,7 @@ def found(*shapes: Bool, iou: Iterable[float] = ()) -> Found:
         points=np.zeros((n, 2), np.float32), boxes=np.array(boxes, np.int32).reshape(n, 4),
         offsets=np.cumsum([len(flat) for flat in logits]).astype(np.int64), logits=np.concatenate(logits),
         iou=np.array([*iou] or np.linspace(0.95, 0.7, n), np.float32), stability=np.full(n, 0.9, np.float32),
-        role=np.full(n, Role.UNKNOWN, np.uint8),
+        role=np.full(n, Role.UNKNOWN, np.uint8), zoom=np.ones(n, np.float32),
     )  # fmt: skip
     return Found(patches, Patches.empty(), np.zeros(0, np.int64), n)
 

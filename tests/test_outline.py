@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,15 +64,15 @@ def test_outlines_join_in_order_and_none_are_none() -> None:
 
 def test_points_that_do_not_belong_to_outlines_are_refused() -> None:
     with pytest.raises(ValueError, match="Outlines"):
-        Outlines(np.zeros((3, 2)), np.array([0, 4]), np.ones(3, bool))
+        Outlines(np.zeros((3, 2)), np.array([0, 4]), np.ones(3, bool), np.ones(1))
 
 
 def test_outlines_are_moved_alike_however_many_are_moved_together(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, cols = np.indices((60, 200))
     labels = sum((k * ((rows - 30) ** 2 + (cols - 20 - 40 * (k - 1)) ** 2 <= (8 + k) ** 2) for k in range(1, 6)), 0)
-    found = of_labels(labels.astype(np.int32))
+    found = replace(of_labels(labels.astype(np.int32)), zoom=np.linspace(1, 2, 5))
     calibration = {"radius": [5.0, 20.0], "offset": [0.4, 0.1], "slope": 0.1, "zooms": [1.0, 2.0]}
-    together = outline.calibrated(found, calibration, 1.5)
+    together = outline.calibrated(found, calibration)
     monkeypatch.setattr(outline, "TOGETHER", 2)
-    assert (outline.calibrated(found, calibration, 1.5).points == together.points).all()
+    assert (outline.calibrated(found, calibration).points == together.points).all()
     assert len(found.part(5, 5)) == 0 and (found.part(1, 3).polygon(1) == found.polygon(2)).all()

@@ -20,10 +20,10 @@ from samcolloid_edge.models.errors import ModelError
 LAW = {"radius": [8.0, 20.0, 45.0], "offset": [0.3, 0.1, 0.2], "slope": 0.25, "zooms": [0.75, 2.0]}
 
 
-def circle(radius: float, free: bool = True, n: int = 400) -> Outlines:
+def circle(radius: float, free: bool = True, n: int = 400, zoom: float = 1.0) -> Outlines:
     turn = np.arange(n) * 2 * np.pi / n
     points = 100 + radius * np.stack([np.cos(turn), np.sin(turn)], 1)
-    return Outlines(points, np.array([0, n]), np.full(n, free))
+    return Outlines(points, np.array([0, n]), np.full(n, free), np.array([zoom]))
 
 
 def radii(outlines: Outlines) -> np.ndarray:
@@ -35,14 +35,14 @@ def radii(outlines: Outlines) -> np.ndarray:
     (10, 2, (0.1 + 0.25) / 2), (5, 4, (0.1 + 0.25) / 4), (90, 0.5, (0.2 - 0.25 * 0.25) / 0.5),  # px of the file
 ])  # fmt: skip
 def test_an_outline_moves_by_the_offset_of_its_radius_and_the_zoom(radius: float, zoom: float, moved: float) -> None:
-    there = outline.calibrated(circle(radius), LAW, zoom)
+    there = outline.calibrated(circle(radius, zoom=zoom), LAW)
     np.testing.assert_allclose(radii(there), radius + moved, atol=2e-3)
 
 
 def test_an_outline_stays_where_another_lobe_is_and_where_the_card_says_nothing() -> None:
-    np.testing.assert_array_equal(outline.calibrated(circle(20, free=False), LAW, 1).points, circle(20).points)
-    np.testing.assert_array_equal(outline.calibrated(circle(20), {}, 1).points, circle(20).points)
-    assert len(outline.calibrated(Outlines.concatenate([]), LAW, 1)) == 0
+    np.testing.assert_array_equal(outline.calibrated(circle(20, free=False), LAW).points, circle(20).points)
+    np.testing.assert_array_equal(outline.calibrated(circle(20), {}).points, circle(20).points)
+    assert len(outline.calibrated(Outlines.concatenate([]), LAW)) == 0
 
 
 def spheres(n: int, seed: int) -> Compared:

@@ -37,7 +37,7 @@ def test_every_lobe_is_a_polygon_where_its_outline_is(tmp_path: Path) -> None:
 def test_positions_between_and_beyond_65_535_pixels_stay(tmp_path: Path) -> None:
     triangle = np.array([[0.25, 1.5], [70_000.5, 3.75], [8.0, 9.125]])
     labels, sets = discs((30, 30), [(15, 15, 8, 0)])
-    far = replace(result_of(labels, sets), outlines=Outlines(triangle, np.array([0, 3]), np.ones(3, bool)))
+    far = replace(result_of(labels, sets), outlines=Outlines(triangle, np.array([0, 3]), np.ones(3, bool), np.ones(1)))
     (roi,) = opened(far, tmp_path)
     np.testing.assert_allclose(roi.coordinates(), triangle)
 

@@ -29,7 +29,7 @@ def patches(masks: list[tuple[tuple[int, int, int, int], Array]]) -> Patches:
     offsets = np.append(0, np.cumsum([len(v) for v in logits])).astype(np.int64)
     ones = np.ones(n, np.float32)
     flat = np.concatenate([*logits, np.empty(0, np.float32)])
-    return Patches(np.zeros((n, 2), np.float32), boxes, offsets, flat, ones, ones, np.ones(n, np.uint8))
+    return Patches(np.zeros((n, 2), np.float32), boxes, offsets, flat, ones, ones, np.ones(n, np.uint8), ones)
 
 
 def three_lobes() -> NDArray[np.int32]:
