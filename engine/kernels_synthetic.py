@@ -24,6 +24,7 @@ def relax(
     """
     n = len(radii)
     reach = 2.0 * radii.max() * (1.0 + cohesion)
+    range_ = contact + cohesion
     inertia = np.zeros(len(centres))
     for i in range(n):
         p = particle[i]
@@ -33,6 +34,10 @@ def relax(
     hits = np.zeros(len(centres))
     x = np.empty(n)
     y = np.empty(n)
+    cell = np.empty(n, np.int64)
+    # The lobes cell by cell, so that three cells of a row lie one after the other.
+    order = np.empty(n, np.int64)
+    near = np.empty((n, 3))
     for _ in range(steps):
         for i in range(n):
             x[i] = centres[particle[i], 0] + offsets[i, 0]
@@ -40,12 +45,18 @@ def relax(
         x0, y0 = x.min(), y.min()
         nx = int((x.max() - x0) / reach) + 1
         ny = int((y.max() - y0) / reach) + 1
-        head = np.full(nx * ny, -1, np.int64)
-        following = np.full(n, -1, np.int64)
+        start = np.zeros(nx * ny + 1, np.int64)
         for i in range(n):
-            cell = int((y[i] - y0) / reach) * nx + int((x[i] - x0) / reach)
-            following[i] = head[cell]
-            head[cell] = i
+            cell[i] = int((y[i] - y0) / reach) * nx + int((x[i] - x0) / reach)
+            start[cell[i] + 1] += 1
+        for k in range(nx * ny):
+            start[k + 1] += start[k]
+        filled = start.copy()
+        for i in range(n - 1, -1, -1):
+            k = filled[cell[i]]
+            filled[cell[i]] += 1
+            order[k] = i
+            near[k, 0], near[k, 1], near[k, 2] = x[i], y[i], radii[i]
         shift[:] = 0
         turn[:] = 0
         hits[:] = 0
@@ -53,30 +64,30 @@ def relax(
             p = particle[i]
             if not free[p]:
                 continue
-            cx, cy = int((x[i] - x0) / reach), int((y[i] - y0) / reach)
+            cx, cy = cell[i] % nx, cell[i] // nx
             for gy in range(max(cy - 1, 0), min(cy + 2, ny)):
-                for gx in range(max(cx - 1, 0), min(cx + 2, nx)):
-                    j = head[gy * nx + gx]
-                    while j >= 0:
-                        q = particle[j]
-                        if q != p and free[q]:
-                            dx, dy = x[i] - x[j], y[i] - y[j]
-                            d = np.sqrt(dx * dx + dy * dy) + 1e-6
-                            touch = contact * (radii[i] + radii[j])
-                            gap = d - touch
-                            push = 0.0
-                            if gap < 0:
-                                push = -0.5 * gap
-                            elif gap < cohesion * (radii[i] + radii[j]):
-                                push = -0.08 * gap
-                            if push != 0:
-                                fx, fy = push * dx / d, push * dy / d
-                                shift[p, 0] += fx
-                                shift[p, 1] += fy
-                                arm = offsets[i, 0] * fy - offsets[i, 1] * fx
-                                turn[p] += arm * radii[i] ** 2 / (inertia[p] + 1e-9)
-                                hits[p] += 1
-                        j = following[j]
+                for k in range(start[gy * nx + max(cx - 1, 0)], start[gy * nx + min(cx + 2, nx)]):
+                    dx, dy, both = x[i] - near[k, 0], y[i] - near[k, 1], radii[i] + near[k, 2]
+                    squared = dx * dx + dy * dy
+                    if squared > (range_ * both) ** 2:
+                        continue
+                    q = particle[order[k]]
+                    if q == p or not free[q]:
+                        continue
+                    d = np.sqrt(squared) + 1e-6
+                    gap = d - contact * both
+                    push = 0.0
+                    if gap < 0:
+                        push = -0.5 * gap
+                    elif gap < cohesion * both:
+                        push = -0.08 * gap
+                    if push != 0:
+                        fx, fy = push * dx / d, push * dy / d
+                        shift[p, 0] += fx
+                        shift[p, 1] += fy
+                        arm = offsets[i, 0] * fy - offsets[i, 1] * fx
+                        turn[p] += arm * radii[i] ** 2 / (inertia[p] + 1e-9)
+                        hits[p] += 1
         for p in range(len(centres)):
             if hits[p] > 0:
                 scale = 1.2 / max(hits[p] ** 0.5, 1.0)

@@ -30,6 +30,8 @@ SIDE = 512
 NEAR, FAR = 40, 800
 """Of a prompt's cells all in a square of ``NEAR`` around it are trained on, and ``FAR`` of the others, weighted to
 stand for all: five times cheaper than the whole map, and small lobes lose nothing."""
+INVERTED = 0.15
+"""Share of the micrographs that are shown as their negatives."""
 LEAST_AREA = 12
 """Visible lobes below this are not prompted, px²."""
 
@@ -108,7 +110,7 @@ def example(seed: int) -> Example:
     if rng.random() < 0.5:
         image = np.ascontiguousarray(image.T)
         lobes, particles = np.ascontiguousarray(lobes.T), np.ascontiguousarray(particles.T)
-    if rng.random() < 0.05:
+    if rng.random() < INVERTED:
         image = 255 - image
     area = np.bincount(lobes.ravel())
     area[0] = 0
