@@ -14,7 +14,6 @@ from .crop import INCLUSIVE, NOTHING, Crop, Found, at, fill
 from .encode import encode
 from .preprocess import Grey
 from .ragged import Patches
-from .redraw import redrawn
 from .session import Session
 from .settings import Settings
 from .types import F32, Area, Frame
@@ -51,7 +50,7 @@ def generate(session: Session, grey: Grey, tile: Area, area: Area, zoom: float, 
         timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - encoded
         progress((i + 1) / len(frames))
     merged = _merged(found, [frame.area for frame, _ in frames], settings)
-    return _without_small_regions(redrawn(session, grey, merged, tile, area, zoom, settings), area, settings)
+    return _without_small_regions(merged, area, settings)
 
 
 def points_of(frame: Frame, layer: int, session: Session, settings: Settings) -> tuple[F32, tuple[int, int]]:

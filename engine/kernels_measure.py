@@ -148,10 +148,11 @@ def hull_sums(extents: NDArray[Any], offsets: NDArray[Any]) -> tuple[NDArray[Any
     extent = np.empty(tallest, np.int64)
     ys = np.empty(4 * tallest + 2, np.int64)
     xs = np.empty(4 * tallest + 2, np.int64)
+    none: Any = np.int64(0)  # a plain 0 is a type of its own, for which _left_chain would be compiled once more
     for i in range(n):
         height = offsets[i + 1] - offsets[i]
         area[i] = height
-        size = 0
+        size = none
         for side in range(2):
             for r in range(height):
                 extent[r] = extents[side, offsets[i] + r]

@@ -60,7 +60,8 @@ def statistics(values: Array, ends: Array) -> Array:
             second += off * off
             third += off * off * off
             fourth += off * off * off * off
-        found[i] = mean, least, greatest, second / count, third / count, fourth / count
+        found[i, 0], found[i, 1], found[i, 2] = mean, least, greatest
+        found[i, 3], found[i, 4], found[i, 5] = second / count, third / count, fourth / count
     return found
 
 
@@ -78,7 +79,7 @@ def medians(values: Array, ends: Array) -> Array:
             lower = np.float64(parted[0])
             for k in range(1, middle):
                 lower = max(lower, np.float64(parted[k]))
-        found[i] = lower, upper
+        found[i, 0], found[i, 1] = lower, upper
     return found
 
 
@@ -147,5 +148,5 @@ def surroundings(labels: Array, pixels: Array, boxes: Array, area: Array, near: 
                     squared += (value - first) ** 2
         if count:
             mean = total / count
-            found[i] = first + mean, np.sqrt(max(squared / count - mean * mean, 0.0))
+            found[i, 0], found[i, 1] = first + mean, np.sqrt(max(squared / count - mean * mean, 0.0))
     return found

@@ -102,7 +102,9 @@ def partition(members: Array, gain: Array, starts: Array, rows: Array, n: int, m
             for lobe in members[c]:
                 if lobe >= 0:
                     chosen[lobe] = c
-    state, stamp = np.zeros(n, np.int64), 0
+    none: Any = np.int64(-1)  # plain numbers are types of their own, for which _exchange would be compiled once more
+    stamp: Any = np.int64(0)
+    state = np.zeros(n, np.int64)
     fresh = np.empty(members.shape[1] ** 2 + 1, np.int64)
     better = True
     while better:
@@ -110,7 +112,7 @@ def partition(members: Array, gain: Array, starts: Array, rows: Array, n: int, m
         for c in range(len(members)):
             if chosen[members[c, 0]] == c:
                 continue
-            total, n_fresh = _exchange(c, -1, members, gain, starts, rows, chosen, state, stamp, fresh)
+            total, n_fresh = _exchange(c, none, members, gain, starts, rows, chosen, state, stamp, fresh)
             if total > 1e-9:
                 for lobe in members[c]:
                     if lobe >= 0 and chosen[lobe] >= 0:
@@ -226,12 +228,14 @@ def margins(members: Array, gain: Array, starts: Array, rows: Array, chosen: Arr
     best exchange (≤ 0 but for groups too large to be exact; −inf where there is none), equal in the lobes of a set.
     """
     n = len(chosen)
-    state, stamp = np.zeros(n, np.int64), 0
+    none: Any = np.int64(-1)  # plain numbers are types of their own, for which _exchange would be compiled once more
+    stamp: Any = np.int64(0)
+    state = np.zeros(n, np.int64)
     fresh = np.empty(members.shape[1] ** 2 + 1, np.int64)
     against, best = np.zeros(n), np.full(n, -np.inf)
     for c in range(len(members)):
         is_chosen = chosen[members[c, 0]] == c
-        total, _ = _exchange(-1 if is_chosen else c, c if is_chosen else -1, members, gain, starts, rows, chosen,
+        total, _ = _exchange(none if is_chosen else c, c if is_chosen else none, members, gain, starts, rows, chosen,
                              state, stamp, fresh)
         stamp += 3
         for lobe in members[c]:

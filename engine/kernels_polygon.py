@@ -30,7 +30,7 @@ def sums(points: Array, ends: Array) -> Array:
             length += np.hypot(bx - ax, by - ay)
             sx += (ax + bx) * cross / 6
             sy += (ay + by) * cross / 6
-        found[i] = area, length, x0 + sx / area, y0 + sy / area
+        found[i, 0], found[i, 1], found[i, 2], found[i, 3] = area, length, x0 + sx / area, y0 + sy / area
     return found
 
 
@@ -54,6 +54,26 @@ def traced_lengths(corners: Array, ends: Array) -> Array:
 
 
 @njit(cache=True, nogil=True)
+def _order(points: Array) -> Array:
+    """(n,) int64: the points by x, then y, by Shell's sort; numpy's takes a second to compile."""
+    order = np.arange(len(points))
+    gap = len(points)
+    while gap > 1:
+        gap = max(gap * 5 // 11, 1)
+        for a in range(gap, len(points)):
+            k, b = order[a], a
+            x, y = points[k, 0], points[k, 1]
+            while b >= gap:
+                other = order[b - gap]
+                if points[other, 0] < x or (points[other, 0] == x and points[other, 1] <= y):
+                    break
+                order[b] = other
+                b -= gap
+            order[b] = k
+    return order
+
+
+@njit(cache=True, nogil=True)
 def _hull(points: Array, order: Array, hull: Array) -> int:
     """Corners (x, y) of the convex hull of points, clockwise on the screen, into hull; their number.
 
@@ -71,7 +91,7 @@ def _hull(points: Array, order: Array, hull: Array) -> int:
                     break
                 size -= 1
             if size == 0 or x != hull[size - 1, 0] or y != hull[size - 1, 1]:
-                hull[size] = x, y
+                hull[size, 0], hull[size, 1] = x, y
                 size += 1
     if size > 1 and hull[size - 1, 0] == hull[0, 0] and hull[size - 1, 1] == hull[0, 1]:
         size -= 1
@@ -101,15 +121,7 @@ def calipers(points: Array, ends: Array) -> Array:
     hull = np.empty((2 * longest + 2, 2), np.float64)
     for i in range(n):
         part = points[ends[i] : ends[i + 1]]
-        order = np.argsort(part[:, 0], kind="mergesort")
-        for a in range(1, len(order)):  # among equal x by y; few are equal
-            k = order[a]
-            b = a
-            while b > 0 and part[order[b - 1], 0] == part[k, 0] and part[order[b - 1], 1] > part[k, 1]:
-                order[b] = order[b - 1]
-                b -= 1
-            order[b] = k
-        size = _hull(part, order, hull)
+        size = _hull(part, _order(part), hull)
         area, length, widest, first, second = 0.0, 0.0, -1.0, 0, 0
         narrowest, nx, ny = np.inf, 1.0, 0.0
         far = 0
@@ -206,5 +218,5 @@ def circles(points: Array, ends: Array, used: Array) -> Array:
             radius = (sd - su * dx - sv * dy) / count
             if dx * dx + dy * dy < 1e-16 * radius * radius:
                 break
-        found[i] = mx + x0, my + y0, radius
+        found[i, 0], found[i, 1], found[i, 2] = mx + x0, my + y0, radius
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +20,15 @@ TRIES: Final = 5
 def cores() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def has_vnni() -> bool:
+    """Whether the processor adds up products of int8 in 32 bits in one instruction."""
+    from llvmlite.binding import get_host_cpu_features
+
+    features = get_host_cpu_features()
+    return bool(features.get("avx512vnni") or features.get("avxvnni"))
 
 
 def ceiling(providers: Sequence[str], threads: int | None = None) -> float:
@@ -43,8 +53,9 @@ def options(threads: int | None) -> Any:
     """onnxruntime's, for a session with so many threads; all cores where None."""
     chosen = onnxruntime.SessionOptions()
     chosen.log_severity_level = 3  # "error": its warnings speak to its own developers
-    # x86 processors without VNNI add int8 products up in 16 bits, and silently saturate; this makes them exact there.
-    chosen.add_session_config_entry("session.x64quantprecision", "1")
+    if not has_vnni():
+        # onnxruntime adds int8 products up in 16 bits there, and silently saturates; this makes it exact, and slower.
+        chosen.add_session_config_entry("session.x64quantprecision", "1")
     if threads is not None:
         chosen.intra_op_num_threads = threads
     return chosen

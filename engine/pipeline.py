@@ -18,7 +18,7 @@ from .generate import generate
 from .lengths import with_uncertainty
 from .mosaic import Mosaic, Whole
 from .read import read
-from .redraw import count_redrawn
+from .redraw import count_redrawn, redrawn
 from .session import Device, Session, open_model
 from .settings import LOBES_OF, Settings
 from .types import I32, Bool, Masks, Micrograph, Result, Table
@@ -201,6 +201,7 @@ def _of_model(
         part = log.part("segment", 0.05 + 0.8 * i / len(tiles), 0.8 / len(tiles))
         found = zoom.found.get(tile.area) or generate(
             session, grey, tile.area, micrograph.area, zoom.value, settings, log.timings, part)  # fmt: skip
+        found = redrawn(session, grey, found, tile.area, micrograph.area, zoom.value, settings, log.timings)
         log.count(prompts=found.prompts, candidates=len(found.lobes))
         mosaic.add(tile, found)
     whole = mosaic.finish()

@@ -6,10 +6,10 @@ out to be one lobe become one.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Final
 
-import cv2
 import numpy as np
 
 from . import masks, preprocess, select
@@ -20,7 +20,7 @@ from .preprocess import Grey
 from .ragged import Patches
 from .session import Session
 from .settings import Settings
-from .types import Area
+from .types import F32, Area
 
 STEP: Final = 0.5
 """The zoom at which a mask is drawn again ÷ the tile's."""
@@ -34,9 +34,12 @@ ALIKE: Final = 0.5
 """Least IoU of a lobe's two masks."""
 
 
-def redrawn(session: Session, grey: Grey, found: Found, tile: Area, area: Area, zoom: float,
-            settings: Settings) -> Found:  # fmt: skip
-    """What a tile gave at a zoom; of lobes that are bitten the mask found at a coarser one, and the particle."""
+def redrawn(session: Session, grey: Grey, found: Found, tile: Area, area: Area, zoom: float, settings: Settings,
+            timings: dict[str, float]) -> Found:  # fmt: skip
+    """What a tile gave at a zoom; of lobes that are bitten the mask found at a coarser one, and the particle.
+
+    Adds seconds to ``timings``, as ``generate`` does.
+    """
     if settings.redraw_solidity == 0 or session.card.window is None:
         return found
     shapes = [found.lobes.patch(i) > 0 for i in range(len(found.lobes))]
@@ -46,9 +49,14 @@ def redrawn(session: Session, grey: Grey, found: Found, tile: Area, area: Area, 
     asked = np.flatnonzero(bitten & (radii >= SMALLEST * session.card.smallest_radius))
     if len(asked) == 0:
         return found
-    crop = Crop(session, encode(session, grey, preprocess.frame(tile, zoom * STEP)), area, settings)
-    crop.ask(np.array([_deepest(found.lobes, i) for i in asked.tolist()], np.float32))
+    start = time.perf_counter()
+    embedding = encode(session, grey, preprocess.frame(tile, zoom * STEP))
+    encoded = time.perf_counter()
+    crop = Crop(session, embedding, area, settings)
+    crop.ask(np.stack([_deepest(found.lobes, i) for i in asked.tolist()]))
     again = crop.living(crop.good)
+    if settings.min_mask_region_area:
+        again, _ = masks.remove_small_regions(again, settings.min_mask_region_area, area)
     least = solidity + ROUNDER / np.maximum(radii, 1)
     chosen = np.array([_better(found.lobes, i, again, float(least[i])) for i in asked.tolist()], np.int64)
     old, new = asked[chosen >= 0], chosen[chosen >= 0]
@@ -61,6 +69,8 @@ def redrawn(session: Session, grey: Grey, found: Found, tile: Area, area: Area, 
                      particles=Patches.concatenate([found.particles[own], theirs]),
                      lobe_of_particle=np.concatenate([found.lobe_of_particle[own], old[owner]]))  # fmt: skip
     kept = select.nms(lobes.tight - INCLUSIVE, lobes.iou, settings.box_nms_thresh)
+    timings["encode"] = timings.get("encode", 0.0) + encoded - start
+    timings["decode"] = timings.get("decode", 0.0) + time.perf_counter() - encoded
     return mended[np.sort(kept)]
 
 
@@ -69,12 +79,10 @@ def count_redrawn(outlines: Outlines, zoom: float) -> int:
     return int(np.count_nonzero(outlines.zoom < zoom * (1 + STEP) / 2))
 
 
-def _deepest(lobes: Patches, i: int) -> tuple[float, float]:
-    """(x, y), image px: the pixel of a mask that is farthest from its outline."""
-    inside = np.pad((lobes.patch(i) > 0).astype(np.uint8), 1)
-    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
-    row, column = np.unravel_index(depth.argmax(), depth.shape)
-    return float(lobes.boxes[i, 0] + column - 1), float(lobes.boxes[i, 1] + row - 1)
+def _deepest(lobes: Patches, i: int) -> F32:
+    """(2,) float32 (x, y), image px: the pixel of a mask that is farthest from its outline and the edges of its box."""
+    ((x, y),) = masks.deepest_points(np.pad((lobes.patch(i) > 0).astype(np.int32), 1)) - 1
+    return np.array([lobes.boxes[i, 0] + x, lobes.boxes[i, 1] + y], np.float32)
 
 
 def _better(lobes: Patches, i: int, others: Patches, least: float) -> int:
