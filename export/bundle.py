@@ -133,8 +133,8 @@ def bundle(state_file: Path, folder: Path, evaluation: dict[str, Any] | None = N
         family=NAME,
         licence="Apache-2.0",
         source=f"trained from {state['start']} on rendered micrographs by samcolloid_edge.export.train, "
-        f"{state['step']} steps, {state['seconds'] / 60:.0f} minutes on two CPU cores, seed {state['seed']}; "
-        "the renderings were chosen by "
+        f"{state['step']} steps, {state['seconds'] / 60:.0f} minutes of the CPU cores it was given, seed "
+        f"{state['seed']}; the renderings were chosen by "
         "looking at published micrographs of the three samples named in benchmarks/agreement.py, no gradient saw them",
         files={f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in ("encoder.onnx", "decoder.onnx")},
         side=SIDE,

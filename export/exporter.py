@@ -123,7 +123,7 @@ class _Maker:
         self.progress("write the decoder", 0.0)
         write_decoder(self.reference, self.folder / DECODER)
         self.progress("run torch", 0.0)
-        theirs = parity.Reference(self.reference, self.card, self.points_per_side,
+        theirs = parity.Reference(parity.Torch(self.reference, self.card), self.points_per_side,
                                   progress=lambda share: self.progress("run torch", share))  # fmt: skip
         self.reference = None  # 2.5 GB of ViT-H, which nothing asks any more
         if self.card.precision == "fp32":

@@ -22,6 +22,7 @@ from ..engine.settings import Settings
 from ..engine.synthetic import Scene, render
 from ..engine.types import U8, Area, Bool
 from ..models.card import ModelCard
+from ..models.contract import WINDOW
 
 SCENES: Final = tuple(
     Scene(seed=700 + i, shape=(768, 1024), particle=particle, radius_px=radius, packing=packing)
@@ -155,13 +156,14 @@ class Report:
 
 
 class Reference:
-    """The torch side of the proof, kept: what was once computed serves every candidate that is compared with it."""
+    """One side of the proof, kept: what a session (``Torch`` as a rule) has computed once serves every candidate that
+    is compared with it."""
 
-    def __init__(self, reference: Any, card: ModelCard, points_per_side: int, scenes: tuple[Scene, ...] = SCENES,
+    def __init__(self, session: Any, points_per_side: int, scenes: tuple[Scene, ...] = SCENES,
                  progress: Progress = lambda _: None) -> None:  # fmt: skip
-        self.card, self.points_per_side = card, points_per_side
+        self.points_per_side = points_per_side
         self.sides: list[_Side] = []
-        session, gate = Torch(reference, card), None
+        gate = None
         for i, scene in enumerate(scenes):
             image = render(scene).image
             side = _Side(session, image)
@@ -195,7 +197,7 @@ class _Side:
     """What one program makes of one micrograph."""
 
     def __init__(self, session: Any, image: U8) -> None:
-        self.image = image
+        self.image, self.window = image, session.card.window
         area = Area(0, 0, *image.shape)
         self.zoom = preprocess.fit(area, session.card)
         self.frame = preprocess.frames(area, session.card, self.zoom, Settings())[0][0]
@@ -212,10 +214,12 @@ class _Side:
         self.masks: list[tuple[tuple[int, int, int, int], Bool]] = []
 
     def prompts(self, points: NDArray[np.float32], gate: float) -> dict[str, NDArray[Any]]:
+        """The decoder's inputs for (N, 2) points, (x, y), image px."""
         coords = np.stack([self.frame.to_model(points), np.zeros_like(points)], 1).astype(np.float32)
         labels = np.tile(np.array([1, -1], np.float32), (len(points), 1))
+        window = {WINDOW: np.array(self.window, np.int64)} if self.window else {}
         return {**self.embedding, "point_coords": coords, "point_labels": labels,
-                "iou_threshold": np.array(gate, np.float32)}  # fmt: skip
+                "iou_threshold": np.array(gate, np.float32), **window}  # fmt: skip
 
     def run(self, session: Any, settings: Settings) -> None:
         """The engine's automatic run; keeps the masks."""

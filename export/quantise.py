@@ -1,15 +1,18 @@
-"""int8 for processors with 8-bit dot products (AVX512-VNNI, AVX-VNNI, Arm dot product): the products of activations
-with weights. Products of activations with each other (attention) and convolutions stay as they are.
+"""int8 for processors with 8-bit dot products (AVX512-VNNI, AVX-VNNI, Arm dot product).
 
-Weights are symmetric int8 with a scale for each output channel, activations uint8 with a scale and zero point taken
-from each image's own range (onnxruntime's dynamic quantisation), so no calibration images can be unlike the user's.
+``quantise``: the products of activations with weights; products of activations with each other (attention) and
+convolutions stay as they are. Weights are symmetric int8 with a scale for each output channel, activations uint8 with a
+scale and zero point taken from each image's own range (onnxruntime's dynamic quantisation), so no calibration images
+can be unlike the user's. ``quantise_convolutions``: those of a convolutional network, for which onnxruntime has no such
+ranges; they are taken from images that are given.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,14 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper
-from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_dynamic,
+    quantize_static,
+)
 
 from ..engine import machine
 from .graph import move_graph, one_external_file
@@ -37,18 +47,39 @@ def quantise(encoder_in: Path, encoder_out: Path, keep: Collection[str] = (), re
         written = Path(folder) / encoder_out.name
         graph = onnx.load(encoder_in, load_external_data=False).graph
         wanted = {node.name for node in _products(graph)} - set(keep)
-        root, quiet = logging.getLogger(), _NoPreprocessing()
-        root.addFilter(quiet)
-        try:
+        with _no_advice():
             quantize_dynamic(
                 encoder_in, written, op_types_to_quantize=["MatMul"], per_channel=True, reduce_range=reduce_range,
                 weight_type=QuantType.QInt8, use_external_data_format=_is_large(graph),
                 nodes_to_exclude=[_as_matmul(n) for n in graph.node if n.op_type in PRODUCTS and n.name not in wanted],
             )  # fmt: skip
-        finally:
-            root.removeFilter(quiet)
         one_external_file(written)
         move_graph(written, encoder_out)
+
+
+def quantise_convolutions(encoder_in: Path, encoder_out: Path, images: Sequence[NDArray[np.uint8]]) -> None:
+    """Write ``encoder_in`` with its convolutions in int8 to ``encoder_out``.
+
+    Activations are uint8 between the least and the largest value that each takes in ``images``, (H, W, 3).
+    """
+    with _no_advice():
+        quantize_static(
+            encoder_in, encoder_out, _Images(images), quant_format=QuantFormat.QDQ, per_channel=True,
+            op_types_to_quantize=["Conv"], weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )  # fmt: skip
+
+
+class _Images(CalibrationDataReader):
+    """Images in the form that the quantiser asks for, one after the other."""
+
+    def __init__(self, images: Sequence[NDArray[np.uint8]]) -> None:
+        self._images = iter(images)
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        """The graph's input, None after the last."""
+        image = next(self._images, None)
+        return None if image is None else {"image": image}
 
 
 def products(encoder: Path) -> list[str]:
@@ -128,8 +159,19 @@ def _is_large(graph: Any) -> bool:
     return any(t.data_location == onnx.TensorProto.EXTERNAL for t in graph.initializer)
 
 
+@contextlib.contextmanager
+def _no_advice() -> Iterator[None]:
+    """Without the quantiser's advice to optimise the graph first, which would fuse what it has to find."""
+    root, quiet = logging.getLogger(), _NoPreprocessing()
+    root.addFilter(quiet)
+    try:
+        yield
+    finally:
+        root.removeFilter(quiet)
+
+
 class _NoPreprocessing(logging.Filter):
-    """Silences the quantiser's advice to optimise the graph first, which would fuse what it has to find."""
+    """Silences that."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return "pre-processing before quantization" not in record.getMessage()
