@@ -142,6 +142,13 @@ def analyze(
             show_default=str(_DEFAULT.redraw_solidity),
         ),
     ] = None,
+    fill_particles: Annotated[
+        bool | None,
+        typer.Option(
+            help="What a particle's mask holds and none of its lobes does goes to the likeliest lobe nearby.",
+            show_default="on",
+        ),
+    ] = None,
     stability_score_offset: Annotated[
         float | None,
         typer.Option(

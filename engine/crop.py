@@ -169,10 +169,15 @@ class Crop:
         return Found(Patches.concatenate([lobes, inside]), Patches.concatenate([particles, theirs]),
                      np.concatenate([owner, of + len(lobes)]), len(self.asked) + prompts)  # fmt: skip
 
+    @property
+    def rim(self) -> int:
+        """Pixels around the boxes of lobes."""
+        return int(upsample.rim_at(np.array(self.frame.scale[:1], np.float32))[0])
+
     def living(self, clips: Clips) -> Patches:
         """Those that no edge of the tile cuts, each once."""
         uncut = clips[~select.cut_by_tile(clips.boxes - INCLUSIVE, self.frame.area, self.area)]
-        return upsample.patches(uncut[self._best(uncut)], self.frame, self.stride, upsample.RIM)
+        return upsample.patches(uncut[self._best(uncut)], self.frame, self.stride, self.rim)
 
     def _inside(self, particles: Patches, lobes: Patches) -> tuple[Patches, int]:
         """Lobes where a particle mask has room for one that no lobe holds, and how many points were asked for them.

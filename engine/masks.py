@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from . import kernels
 from .ragged import Patches
 from .types import F32, I32, I64, U8, Area, Bool, Candidates, Masks
-from .upsample import RIM
+from .upsample import rim_at
 
 FAINT: Final = 1e-3
 """Logit of a filled hole, and its negative that of a removed island: nearly every other claim is stronger."""
@@ -93,7 +93,7 @@ def remove_small_regions(patches: Patches, min_area: int, area: Area) -> tuple[P
                 changed[i] = True
     cleaned = replace(patches, logits=logits)
     low, high = patches.boxes[:, [0, 1, 0, 1]], patches.boxes[:, [2, 3, 2, 3]]
-    fit = np.clip(cleaned.tight + np.array([-RIM, -RIM, RIM, RIM], np.int32), low, high)
+    fit = np.clip(cleaned.tight + rim_at(patches.zoom)[:, None] * np.array([-1, -1, 1, 1], np.int32), low, high)
     return _cut(cleaned, np.arange(len(patches), dtype=np.int64), fit), changed
 
 

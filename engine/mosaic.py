@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from . import kernels, masks, nesting, outline, votes
+from . import claims, kernels, masks, nesting, outline, votes
 from .crop import Found
 from .outline import Outlines
 from .preprocess import Tile
@@ -40,10 +40,10 @@ class Whole(NamedTuple):
     """Of the N lobes, from their logits."""
 
 
-def disjoint(found: Found, tile: Area, max_overlap: float) -> tuple[I32, Found, int]:
+def disjoint(found: Found, tile: Area, max_overlap: float, fill: bool = False) -> tuple[I32, Found, int]:
     """A tile's lobes without overlap: labels (h, w), the lobes that are left, in px of the tile, and pixels cut.
 
-    Lobe i of those left is label i + 1; the best come first. See ``masks.resolve``.
+    Lobe i of those left is label i + 1; the best come first. See ``masks.resolve``, and ``claims`` for ``fill``.
     """
     corner = np.array([tile.col0, tile.row0] * 2, np.int32)
     found = nesting.with_roles(found)
@@ -51,15 +51,18 @@ def disjoint(found: Found, tile: Area, max_overlap: float) -> tuple[I32, Found, 
                     particles=replace(found.particles, boxes=found.particles.boxes - corner))  # fmt: skip
     order = np.argsort(-found.lobes.iou, kind="stable")
     resolved = masks.resolve(found.lobes, order, tile.shape, max_overlap)
+    if fill:
+        found = claims.claimed(found[resolved.kept], tile.shape)
+        resolved = masks.resolve(found.lobes, np.arange(len(found.lobes)), tile.shape, 1.0)
     return resolved.labels, found[resolved.kept], resolved.cut
 
 
 class Mosaic:
     """The label image of a micrograph as tiles are added to it, in any order; earlier ones keep their pixels."""
 
-    def __init__(self, shape: tuple[int, int], max_overlap: float) -> None:
+    def __init__(self, shape: tuple[int, int], max_overlap: float, fill: bool = False) -> None:
         self.labels = np.zeros(shape, np.int32)
-        self.max_overlap = max_overlap
+        self.max_overlap, self.fill = max_overlap, fill
         self.cut = 0
         self._scores: list[tuple[F32, F32]] = []
         self._outlines: list[Outlines] = []
@@ -70,7 +73,7 @@ class Mosaic:
     def add(self, tile: Tile, found: Found) -> None:
         """Make a tile's lobes disjoint, and place those whose middle lies in its core and is not taken yet."""
         area = tile.area
-        labels, kept, cut = disjoint(found, area, self.max_overlap)
+        labels, kept, cut = disjoint(found, area, self.max_overlap, self.fill)
         self.cut += cut
         if len(kept.lobes) == 0:
             return

@@ -196,7 +196,7 @@ def _of_model(
     zoom = choose_zoom(session, grey, micrograph.area, settings, log.timings)
     log.count(prompts=zoom.prompts)
     tiles = preprocess.tiles(micrograph.area, session.card, zoom.value)
-    mosaic = Mosaic(micrograph.pixels.shape, settings.max_overlap)
+    mosaic = Mosaic(micrograph.pixels.shape, settings.max_overlap, settings.fill_particles)
     for i, tile in enumerate(tiles):
         part = log.part("segment", 0.05 + 0.8 * i / len(tiles), 0.8 / len(tiles))
         found = zoom.found.get(tile.area) or generate(

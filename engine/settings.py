@@ -57,6 +57,8 @@ class Settings:
     redraw_solidity: float = 0.98
     """Masks whose solidity is below this, less 1 px ÷ radius, are drawn again at half the zoom, and taken from there
     where they get more solid, 0–1; 0: none, nor of models without windows, as SAM's are."""
+    fill_particles: bool = True
+    """What a particle's mask holds and none of its lobes does goes to the likeliest lobe nearby."""
     stability_score_offset: float = 1.0
     """Shift of the logit threshold for the stability score, logits (SAM: 1.0)."""
     box_nms_thresh: float = 0.7
@@ -156,6 +158,8 @@ class Settings:
             share = getattr(self, name)
             if share is not None and not 0 < share < 0.5:
                 raise SettingsError(f"{name} must lie between 0 and 0.5 (a share of the lobes), not {share}.")
+        if not isinstance(self.fill_particles, bool):
+            raise SettingsError(f"fill_particles must be true or false, not {self.fill_particles!r}.")
         if self.roi is not None:
             object.__setattr__(self, "roi", _region(self.roi))
         if self.particle not in PARTICLES:
@@ -214,6 +218,8 @@ class Settings:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(list(value) if isinstance(value, tuple) else value)
 
 
@@ -248,6 +254,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "pred_iou_thresh": 0.80,
         "inside_iou_thresh": 1.0,
         "redraw_solidity": 0.0,
+        "fill_particles": False,
         "stability_score_thresh": 0.80,
         "crop_n_layers": 1,
         "crop_n_points_downscale_factor": 2,

@@ -18,8 +18,10 @@ from .types import F32, I32, I64, Area, Candidates, Frame
 
 MARGIN: Final = 2
 """Cells around a clip's mask that its pixels still weigh."""
+REACH: Final = 3.0
+"""Model px around a lobe's box in which it may take pixels of its particle (see ``claims``); …"""
 RIM: Final = 1
-"""Pixels around a mask's box that tell where between two pixels its outline runs."""
+"""… at least so many pixels: they tell where between two of them its outline runs."""
 
 
 def clip(candidates: Candidates, frame: Frame, stride: int, bounds: Area, offset: float) -> tuple[Clips, I64]:
@@ -70,6 +72,12 @@ def patches(clips: Clips, frame: Frame, stride: int, rim: int = 0) -> Patches:
         points=frame.to_image(clips.points), boxes=boxes, offsets=offsets, logits=logits, iou=clips.iou,
         stability=clips.stability, role=clips.role, zoom=np.full(len(clips), frame.scale[0], np.float32),
     )  # fmt: skip
+
+
+def rim_at(zoom: F32) -> I32:
+    """(N,) int32 pixels around the boxes of lobes that were asked for at (N,) ``zoom``, model px per px."""
+    pixels: I32 = np.maximum(RIM, np.ceil(REACH / zoom)).astype(np.int32)
+    return pixels
 
 
 def holders(clips: Clips, frame: Frame, stride: int, points: F32) -> I64:
