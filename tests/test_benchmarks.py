@@ -239,3 +239,26 @@ def test_changed_images_have_labels_changed_alike_and_the_border_does_not_count(
         assert (found.found, found.truth, found.predicted) == (2, 2, 2), name
     lost = equivariance.agreement(labels, np.where(labels == 3, 0, labels).astype(np.int32))[0.5]
     assert (lost.found, lost.truth, lost.predicted) == (1, 2, 1)
+
+
+def test_every_kind_is_shown_in_three_sizes_or_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    import kinds
+
+    assert [case.scene.radius_px for case in kinds.scenes_of("rod", 3)] == [14.0, 24.0, 40.0]
+    assert {case.scene.radius_px for case in kinds.scenes_of("small", 4)} == {3.0}
+    seeds = [case.scene.seed for number, name in enumerate(kinds.KINDS) for case in kinds.scenes_of(name, number)]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_outlines_are_drawn_where_labels_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    import kinds
+
+    picture = np.zeros((12, 16, 3), np.uint8)
+    labels = np.zeros((6, 8), np.int32)
+    labels[2:4, 3:5] = 1
+    kinds.outlined(picture, labels, (1, 2, 3))
+    drawn = (picture == (1, 2, 3)).all(2)
+    assert drawn[4:8, 6].all() and drawn[4, 6:10].all() and drawn[4:8, 10].all() and drawn[8, 6:10].all()
+    assert not drawn[5:8, 7:10].any() and not drawn[:4].any()
