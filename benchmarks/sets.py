@@ -17,7 +17,7 @@ import numpy as np
 from bars import Bar, bars_as_rows, print_bars, print_software, print_table, software, write_json
 from numpy.typing import NDArray
 from rendered import SET_IOU, VISIBLE, numbers_of_sets
-from samcolloid_edge import Segmenter
+from samcolloid_edge import Segmenter, Settings
 from samcolloid_edge.engine import evidence, group
 from samcolloid_edge.engine.evidence import Contacts
 from samcolloid_edge.engine.matching import Score, mask_overlaps, match, same_sets
@@ -100,7 +100,7 @@ def scene(seed: int) -> Scene:
     )
 
 
-def analysed(seed: int, segmenter: Segmenter) -> tuple[Case, Result]:
+def analysed(seed: int, segmenter: Segmenter, settings: Settings | None = None) -> tuple[Case, Result]:
     """One scene as a user would analyse it, with the evidence that its grouping saw."""
     truth = render(scene(seed))
     seen: list[Contacts] = []
@@ -111,7 +111,7 @@ def analysed(seed: int, segmenter: Segmenter) -> tuple[Case, Result]:
 
     contacts = evidence.contacts
     with mock.patch.object(evidence, "contacts", listen):
-        result = segmenter.analyze(truth.image, truth.scene.pixel_size)
+        result = segmenter.analyze(truth.image, truth.scene.pixel_size, settings=settings)
     return case_of(truth, result.masks.labels(), seen[-1], result.masks.iou), result
 
 

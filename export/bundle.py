@@ -117,11 +117,31 @@ def parity(net: Colloid, folder: Path) -> dict[str, float]:
     return worst
 
 
-def bundle(state_file: Path, folder: Path, evaluation: dict[str, Any] | None = None) -> ModelCard:
-    """Write the model of a training state to ``folder``; raises ModelError where ONNX and torch disagree."""
+def blend(net: Colloid, other: Colloid, share: float) -> None:
+    """Weights of ``net``: ``share`` of its own and the rest of ``other``'s, from which it was trained on.
+
+    Between the two lies a network that is nearly as good at what is new, and has lost less of what was known (Wortsman
+    et al., Robust Fine-Tuning of Zero-Shot Models, CVPR 2022). The auxiliary head, which no export has, stays.
+    """
+    weights = other.state_dict()
+    net.load_state_dict({key: value if key.startswith("auxiliary") else torch.lerp(weights[key], value, share)
+                         for key, value in net.state_dict().items()})  # fmt: skip
+
+
+def bundle(
+    state_file: Path, folder: Path, evaluation: dict[str, Any] | None = None, start: Path | None = None,
+    share: float = 1.0,
+) -> ModelCard:  # fmt: skip
+    """Write the model of a training state to ``folder``; raises ModelError where ONNX and torch disagree.
+
+    With ``start``, the model that the training began with, ``share`` of the weights are the state's and the rest its.
+    """
     state = torch.load(state_file, weights_only=True)
     net = Colloid()
     net.load_state_dict(state["average"])
+    if start:
+        blend(net, from_onnx(start), share)
+    blended = f"; {share:g} of the trained weights and {1 - share:g} of those it began with" if start else ""
     folder.mkdir(parents=True, exist_ok=True)
     write_onnx(net, folder)
     worst = parity(net, folder)
@@ -134,7 +154,7 @@ def bundle(state_file: Path, folder: Path, evaluation: dict[str, Any] | None = N
         licence="Apache-2.0",
         source=f"trained from {state['start']} on rendered micrographs by samcolloid_edge.export.train, "
         f"{state['step']} steps, {state['seconds'] / 60:.0f} minutes of the CPU cores it was given, seed "
-        f"{state['seed']}; the renderings were chosen by "
+        f"{state['seed']}{blended}; the renderings were chosen by "
         "looking at published micrographs of the three samples named in benchmarks/agreement.py, no gradient saw them",
         files={f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in ("encoder.onnx", "decoder.onnx")},
         side=SIDE,
@@ -166,5 +186,8 @@ if __name__ == "__main__":
     parser.add_argument("state", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--stages", type=Path, help="CSV of benchmarks/stages.py, for the card")
+    parser.add_argument("--start", type=Path, help="the model that the training began with, to be blended with it")
+    parser.add_argument("--share", type=float, default=0.7, help="of the trained weights where it is blended")
     given = parser.parse_args()
-    print(bundle(given.state, given.folder, read_stages(given.stages) if given.stages else None).to_json())
+    stages = read_stages(given.stages) if given.stages else None
+    print(bundle(given.state, given.folder, stages, given.start, given.share).to_json())

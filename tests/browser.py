@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
+from urllib3.exceptions import HTTPError
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS: Final = (
@@ -42,7 +44,7 @@ def _held(chain: ActionChains, key: str) -> Iterator[None]:
 
 
 class Browser:
-    """A Chromium with a profile of its own; downloads go to ``folder``."""
+    """A Chromium whose downloads go to ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         found = chromium()
@@ -50,16 +52,26 @@ class Browser:
         options = webdriver.ChromeOptions()
         options.binary_location = found[0]
         self.downloads = folder / "downloads"
-        for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
+        for flag in FLAGS:
             options.add_argument(flag)
         options.add_experimental_option("prefs", {"download.default_directory": str(self.downloads)})
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(found[1]))
+        self._options, self._driver_path = options, found[1]
+        self.driver = self._started()
+
+    def _started(self) -> webdriver.Chrome:
+        """With a new profile, which chromedriver makes and removes."""
+        return webdriver.Chrome(options=self._options, service=webdriver.ChromeService(self._driver_path))
 
     def open(self, page: Path) -> None:
-        """Load a page, and wait until its first picture is there."""
-        self.driver.get("about:blank")  # asks nothing about exclusions that are not saved
-        self.driver.get(page.as_uri())
+        """Load a page, and wait until its first picture is there; a browser that no longer answers starts anew."""
+        try:
+            self.driver.get("about:blank")  # asks nothing about exclusions that are not saved
+            self.driver.get(page.as_uri())
+        except (WebDriverException, HTTPError):
+            self.driver.service.stop()
+            self.driver = self._started()
+            self.driver.get(page.as_uri())
         self.until(lambda: self.run("return document.documentElement.dataset.ready"))
 
     def run(self, script: str, *arguments: Any) -> Any:

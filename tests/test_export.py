@@ -83,6 +83,18 @@ def test_the_card_tells_what_the_hours_of_training_bought(state, tmp_path):
     assert "trained from nothing" in card.source
 
 
+def test_a_blend_lies_between_what_was_trained_and_what_it_began_with(state, tmp_path):
+    trained = bundle.bundle(state / "state.pt", tmp_path / "trained")
+    card = bundle.bundle(state / "state.pt", tmp_path / "blend", start=locate(None), share=0.25)
+    assert "0.25 of the trained weights and 0.75 of those it began with" in card.source
+    assert "of those it began with" not in trained.source
+    folders = tmp_path / "trained", locate(None), tmp_path / "blend"
+    own, start, found = (bundle.from_onnx(folder).state_dict() for folder in folders)
+    for name in found:
+        if "auxiliary" not in name:
+            torch.testing.assert_close(found[name], 0.25 * own[name] + 0.75 * start[name], rtol=1e-5, atol=1e-6)
+
+
 def test_graphs_that_differ_from_torch_are_not_bundled(state, tmp_path, monkeypatch):
     monkeypatch.setattr(bundle, "TOLERANCE", -1.0)
     with pytest.raises(ModelError, match="differ by more than"):

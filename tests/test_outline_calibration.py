@@ -72,11 +72,12 @@ def test_the_seeds_of_the_scenes_run_on_and_their_radii_lie_in_the_bins() -> Non
     assert max(scene.blur for _, scene in drawn) <= 1
 
 
-def test_the_bundled_models_calibration_takes_most_of_the_bias_of_pixels_away() -> None:
+def test_the_bundled_models_diameters_are_right_on_average() -> None:
     found = measured(Segmenter(device="cpu"), [scene for _, scene in scenes(860_000, (4, 4, 2, 0))])
     whole = found[~found.astray]
     assert len(whole.radius) > 150
-    assert abs(whole.excess.mean()) < 0.4 * abs(whole.pixel_excess.mean())
+    # The mean diameters of scenes differ by 0.2 px (SD), so that of ten by 0.06.
+    assert abs(whole.excess.mean()) < 0.2
 
 
 def test_a_calibration_moves_outlines_and_no_pixel_of_a_label() -> None:
