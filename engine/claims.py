@@ -6,14 +6,12 @@ Where two fused lobes meet a network is sure of neither, so that their masks end
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import kernels_claims
 from .crop import Found
-from .ragged import Patches
 
 LEAST: Final = -5.0
 """Lowest logit of a lobe at a pixel that it may take; of the bundled model's that is a probability of 0.14."""
@@ -31,14 +29,5 @@ def claimed(found: Found, shape: tuple[int, int]) -> Found:
         return found
     whole_of = np.full(len(lobes), -1, np.int64)
     whole_of[found.lobe_of_particle] = np.arange(len(particles))
-    raised = kernels_claims.claim(*_plain(lobes), *_plain(particles), whole_of, *shape, LEAST)
+    raised = kernels_claims.claim(*lobes.plain, *particles.plain, whole_of, *shape, LEAST)
     return replace(found, lobes=replace(lobes, logits=raised))
-
-
-def _plain(patches: Patches) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Boxes, offsets and logits as the loop is compiled for them."""
-    boxes, offsets, logits = (
-        np.require(array, kind, ["C", "W"])
-        for array, kind in ((patches.boxes, np.int32), (patches.offsets, np.int64), (patches.logits, np.float32))
-    )
-    return boxes, offsets, logits

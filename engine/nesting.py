@@ -78,8 +78,7 @@ def nest(given: Patches) -> Nested:
     not, it is a whole of which lobes were not seen. Of masks that are the same the one of the highest predicted IoU
     stays; slivers, thin and bent, go.
     """
-    ragged = (np.require(given.boxes, np.int32, ["C", "W"]), np.require(given.offsets, np.int64, ["C", "W"]),
-              np.require(given.logits, np.float32, ["C", "W"]))  # fmt: skip
+    ragged = given.plain
     n = len(given)
     area = np.array([np.count_nonzero(given.patch(i) > 0) for i in range(n)], np.int64)
     overlaps = _overlaps(ragged, area)

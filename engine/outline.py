@@ -109,10 +109,7 @@ def of_patches(labels: I32, resolved: I32, patches: Patches, corner: tuple[int, 
     Between the centres of two pixels logits are taken to run straight, so a point is exact to the curvature of the
     logits over one pixel; where they do not decide (a pixel that another tile holds) it lies in the middle.
     """
-    points, ends, free, _ = kernels.trace(
-        labels, resolved, len(patches), np.require(patches.boxes, np.int32, ["C", "W"]),
-        np.require(patches.offsets, np.int64, ["C", "W"]), np.require(patches.logits, np.float32, ["C", "W"]),
-    )  # fmt: skip
+    points, ends, free, _ = kernels.trace(labels, resolved, len(patches), *patches.plain)
     sizes = np.diff(ends)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[sizes > 0])])
     return Outlines(points + np.array(corner, np.float64), offsets, free, patches.zoom[sizes > 0].astype(np.float64))

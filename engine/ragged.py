@@ -110,10 +110,15 @@ class Patches(_Ragged):
     @property
     def tight(self) -> I32:
         """(N, 4) int32: the smallest boxes that hold every logit > 0, zeros where there is none."""
-        arrays = (np.require(a, d, ["C", "W"]) for a, d in
-                  ((self.boxes, np.int32), (self.offsets, np.int64), (self.logits, np.float32)))  # fmt: skip
-        tight: I32 = kernels.tight_boxes(*arrays)
+        tight: I32 = kernels.tight_boxes(*self.plain)
         return tight
+
+    @property
+    def plain(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Boxes, offsets and logits as loops are compiled for them."""
+        columns = (self.boxes, np.int32), (self.offsets, np.int64), (self.logits, np.float32)
+        boxes, offsets, logits = (np.require(column, dtype, ["C", "W"]) for column, dtype in columns)
+        return boxes, offsets, logits
 
     def patch(self, i: int) -> F32:
         """(height, width) float32 logits of patch ``i`` inside its box."""

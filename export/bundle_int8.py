@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +14,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine.files import write_files
 from ..engine.session import open_model
 from ..engine.synthetic import render
 from ..engine.synthetic_kinds import everything
 from ..models.card import CARD, ModelCard
 from ..models.errors import ModelError
 from ..models.store import locate
-from . import parity, quantise
+from . import checkpoint, parity, quantise
 from .lower import DECODER, ENCODER
 
 FIRST_SEED: Final = 30_000
@@ -47,17 +47,17 @@ def bundle_int8(source: Path, folder: Path, points_per_side: int = POINTS_PER_SI
         name=f"{card.name}-int8",
         precision="int8",
         source=f"the convolutions of {card.name} {card.digest} in int8",
-        files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (ENCODER, DECODER)},
+        files={name: checkpoint.hash_file(folder / name) for name in (ENCODER, DECODER)},
         evaluation={},
         outline={},
     )
-    _write(made, folder)
+    write_files(folder, {CARD: made.to_json().encode()})
     report = theirs.compare(open_model(folder, "cpu"))
     if problems := report.problems(parity.TOLERANCES["int8"]):
         (folder / CARD).unlink()
         raise ModelError(f"The int8 edition is not the same as {card.name}: {'; '.join(problems)}.")
     made = replace(made, parity={f"against {card.name} {card.digest}": report.to_dict()})
-    _write(made, folder)
+    write_files(folder, {CARD: made.to_json().encode()})
     return made
 
 
@@ -65,12 +65,6 @@ def _images() -> list[NDArray[np.uint8]]:
     """Renderings of every kind, (H, W, 3)."""
     scenes = (everything(FIRST_SEED + i) for i in range(IMAGES))
     return [np.repeat(render(scene).image[..., None], 3, 2) for scene in scenes]
-
-
-def _write(card: ModelCard, folder: Path) -> None:
-    temporary = folder / f"{CARD}.tmp"
-    temporary.write_text(card.to_json(), "utf-8")
-    temporary.replace(folder / CARD)
 
 
 if __name__ == "__main__":
