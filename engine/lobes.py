@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import kernels_measure, kernels_measure_grey
+from .columns import FAR
 from .outline import Outlines, of_pixels
-from .types import I32, I64, Micrograph
+from .types import I32, I64, Area, Micrograph
 
 F64 = NDArray[np.float64]
+STRIP: Final = 2**22
+"""px of an image that are measured together, or as many as one lobe needs."""
 Values = dict[str, NDArray[Any]]
 """(N,) arrays by the names of columns."""
 
@@ -46,9 +50,7 @@ class Lobes:
     @classmethod
     def of(cls, labels: I32, micrograph: Micrograph, n: int) -> Self:
         """Of a label image (H, W) with labels 0 … n. ValueError where a label has no pixels."""
-        sums, boxes = kernels_measure.label_sums(labels, n)
-        if not sums[:, 0].all():
-            raise ValueError(f"measure: label {int(np.argmin(sums[:, 0])) + 1} of {n} has no pixels")
+        sums, boxes = _sums(labels, n)
         pixels = micrograph.pixels
         pixels = np.require(pixels, pixels.dtype.newbyteorder("="), ["C", "W"])
         ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sums[:, 0])])
@@ -56,6 +58,32 @@ class Lobes:
         outlines, beyond = of_pixels(labels, n)
         return cls(labels, micrograph, pixels, sums, boxes, values, ends,
                    kernels_measure_grey.statistics(values, ends), weighted, outlines, beyond)
+
+    @classmethod
+    def in_strips(cls, labels: I32, micrograph: Micrograph, n: int) -> Iterator[tuple[I64, int, Self]]:
+        """The same strip by strip of a large image, so that memory does not grow with it.
+
+        Of each strip the (M,) lobes, from 0, that are measured there, its first row, and lobes of it: those M in that
+        order, and after them others that lie beside them and may be cut. Rows count from the first of the strip.
+        """
+        if labels.size <= STRIP or n == 0:
+            yield np.arange(n), 0, cls.of(labels, micrograph, n)
+            return
+        boxes = _sums(labels, n)[1]
+        for own in strips(boxes[:, 0], boxes[:, 2], STRIP // labels.shape[1]):
+            row0 = max(int(boxes[own, 0].min()) - FAR, 0)
+            row1 = min(int(boxes[own, 2].max()) + FAR, len(labels))
+            piece = labels[row0:row1]
+            beside = np.zeros(n + 1, np.bool_)
+            beside[piece] = True
+            beside[own + 1] = beside[0] = False
+            present = np.concatenate([own + 1, np.flatnonzero(beside)])
+            number = np.zeros(n + 1, np.int32)
+            number[present] = np.arange(1, len(present) + 1)
+            edge = micrograph.area
+            area = Area(max(edge.row0 - row0, 0), edge.col0, min(edge.row1, row1) - row0, edge.col1)
+            part = replace(micrograph, pixels=micrograph.pixels[row0:row1], area=area)
+            yield own, row0, cls.of(number[piece], part, len(present))
 
     @property
     def area(self) -> I64:
@@ -75,6 +103,25 @@ class Lobes:
         """(N, 2) (row, col) of the mean pixel centre, px."""
         centroids: F64 = self.sums[:, 1:3] / self.sums[:, :1]
         return centroids
+
+
+def _sums(labels: I32, n: int) -> tuple[I64, I32]:
+    """See ``kernels_measure.label_sums``; ValueError where a label has no pixels."""
+    sums, boxes = kernels_measure.label_sums(labels, n)
+    if not sums[:, 0].all():
+        raise ValueError(f"measure: label {int(np.argmin(sums[:, 0])) + 1} of {n} has no pixels")
+    return sums, boxes
+
+
+def strips(top: NDArray[Any], bottom: NDArray[Any], height: int) -> Iterator[I64]:
+    """What has the rows ``top`` to ``bottom``, (N,) each, in groups of at most ``height`` rows, or of one."""
+    order = np.argsort(top, kind="stable")
+    start = 0
+    while start < len(order):
+        reach = np.maximum.accumulate(bottom[order[start:]]) - top[order[start]]
+        end = start + max(1, int(np.searchsorted(reach, height, "right")))
+        yield order[start:end]
+        start = end
 
 
 def ratio(numerator: NDArray[Any], denominator: NDArray[Any], undefined: float = np.nan) -> F64:

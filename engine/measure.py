@@ -6,6 +6,7 @@ Moments and hulls are sums of integers, so a column is the same wherever in the 
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,17 +43,28 @@ def measure(labels: I32, micrograph: Micrograph, iou: F32, stability: F32, outli
         raise ValueError(f"measure: {len(outlines)} outlines for {n} lobes")
     if labels.size and not 0 <= labels.min() <= labels.max() <= n:
         raise ValueError(f"measure: labels run from {labels.min()} to {labels.max()} for {n} lobes")
-    lobes = Lobes.of(np.require(labels, np.int32, ["C", "W"]), micrograph, n)
     wanted = [column for column in lobe_columns(columns) if column not in SET_MEMBERSHIP]
-    values = {"label": np.arange(1, n + 1), "predicted_iou": iou, "stability_score": stability}
-    values |= _pixel_columns(lobes) | _grey_columns(lobes)
-    values |= _outline_columns(lobes, outlines or lobes.outlines)
     groups = {column.group for column in wanted}
-    if "skimage" in groups:
-        values |= moments.columns(lobes)
-    if "imagej" in groups:
-        values |= imagej.columns(lobes)
+    values: Values = {"label": np.arange(1, n + 1), "predicted_iou": iou, "stability_score": stability}
+    if outlines is not None:
+        values |= _subpixel_columns(outlines)
+    for own, row0, lobes in Lobes.in_strips(np.require(labels, np.int32, ["C", "W"]), micrograph, n):
+        found = _pixel_columns(lobes) | _grey_columns(lobes) | _outline_columns(lobes)
+        if outlines is None:
+            found |= _subpixel_columns(lobes.outlines)
+        if "skimage" in groups:
+            found |= moments.columns(lobes)
+        if "imagej" in groups:
+            found |= imagej.columns(lobes)
+        for name, column in found.items():
+            part = column[: len(own)]
+            values.setdefault(name, np.zeros(n, part.dtype))[own] = part + row0 if name in _FROM_TOP else part
     return build_table(wanted, values, micrograph.pixel_size)
+
+
+_FROM_TOP: Final = frozenset(("bbox-0", "bbox-2", "centroid-0", "centroid-0_subpixel", "centroid_weighted-0",
+                              "Y", "YM", "BY", "FeretY"))  # fmt: skip
+"""Columns that count from the first row of the image."""
 
 
 def _pixel_columns(lobes: Lobes) -> Values:
@@ -102,14 +114,11 @@ def _grey_columns(lobes: Lobes) -> Values:
     }
 
 
-def _outline_columns(lobes: Lobes, outlines: Outlines) -> Values:
-    """What the polygons round the lobes say: those of the pixels, and the sub-pixel ones."""
-    pixel, fine = lobes.outlines, outlines
-    length = kernels_polygon.sums(pixel.points, pixel.offsets)[:, 1]
-    hull = kernels_polygon.calipers(pixel.points, pixel.offsets)
-    area, fine_length, x, y = kernels_polygon.sums(fine.points, fine.offsets).T
-    fine_hull = kernels_polygon.calipers(fine.points, fine.offsets)
-    diameter = 2 * kernels_polygon.circles(fine.points, fine.offsets, fine.free)[:, 2]
+def _outline_columns(lobes: Lobes) -> Values:
+    """What the polygons round the pixels say."""
+    outlines = lobes.outlines
+    length = kernels_polygon.sums(outlines.points, outlines.offsets)[:, 1]
+    hull = kernels_polygon.calipers(outlines.points, outlines.offsets)
     neighbours, contact = _contacts(lobes)
     return {
         "perimeter_contour": length,
@@ -118,14 +127,23 @@ def _outline_columns(lobes: Lobes, outlines: Outlines) -> Values:
         "feret_angle_min": np.arctan(ratio(hull[:, 8], hull[:, 9], math.inf)),
         "neighbours": neighbours,
         "contact_length": contact,
+    }
+
+
+def _subpixel_columns(outlines: Outlines) -> Values:
+    """What the finer polygons say."""
+    area, length, x, y = kernels_polygon.sums(outlines.points, outlines.offsets).T
+    hull = kernels_polygon.calipers(outlines.points, outlines.offsets)
+    diameter = 2 * kernels_polygon.circles(outlines.points, outlines.offsets, outlines.free)[:, 2]
+    return {
         "area_subpixel": area,
         "equivalent_diameter_area_subpixel": np.sqrt(4 * area / math.pi),
         "centroid-0_subpixel": y - 0.5,
         "centroid-1_subpixel": x - 0.5,
-        "perimeter_subpixel": fine_length,
-        "circularity_subpixel": ratio(4 * math.pi * area, fine_length**2),
-        "feret_diameter_max_subpixel": fine_hull[:, 2],
-        "feret_diameter_min_subpixel": fine_hull[:, 7],
+        "perimeter_subpixel": length,
+        "circularity_subpixel": ratio(4 * math.pi * area, length**2),
+        "feret_diameter_max_subpixel": hull[:, 2],
+        "feret_diameter_min_subpixel": hull[:, 7],
         "circle_diameter": diameter,
         "visible_fraction": 4 * area / (math.pi * diameter**2),
     }

@@ -6,14 +6,16 @@ and how strongly they hang together; by that pixel a lobe that two tiles saw is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from . import claims, kernels, masks, nesting, outline, votes
 from .crop import Found
-from .outline import Outlines
+from .outline import Gathered, Outlines
 from .preprocess import Tile
 from .ragged import Patches
 from .types import F32, I32, I64, Area, Bool
@@ -21,6 +23,9 @@ from .votes import F64, Votes
 
 MARGIN: Final = 8
 """How far from its core a tile still places lobes, px: two tiles may differ that much about a lobe's middle."""
+
+
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Whole(NamedTuple):
@@ -37,7 +42,7 @@ class Whole(NamedTuple):
     cut: int
     """Pixels that went to the background, as they no longer hung together with the rest of their lobe."""
     outlines: Outlines
-    """Of the N lobes, from their logits."""
+    """Of the N lobes, from their logits, calibrated."""
 
 
 def disjoint(found: Found, tile: Area, max_overlap: float, fill: bool = False) -> tuple[I32, Found, int]:
@@ -60,12 +65,14 @@ def disjoint(found: Found, tile: Area, max_overlap: float, fill: bool = False) -
 class Mosaic:
     """The label image of a micrograph as tiles are added to it, in any order; earlier ones keep their pixels."""
 
-    def __init__(self, shape: tuple[int, int], max_overlap: float, fill: bool = False) -> None:
+    def __init__(
+        self, shape: tuple[int, int], max_overlap: float, fill: bool = False, calibration: Mapping[str, Any] = _NONE
+    ) -> None:
         self.labels = np.zeros(shape, np.int32)
-        self.max_overlap, self.fill = max_overlap, fill
+        self.max_overlap, self.fill, self.calibration = max_overlap, fill, calibration
         self.cut = 0
         self._scores: list[tuple[F32, F32]] = []
-        self._outlines: list[Outlines] = []
+        self._outlines = Gathered()
         self._n = 0
         self._votes: list[tuple[I64, F64]] = []
         """Of each pair with votes the pixel of one lobe and of the other, flat in the image; and the amount."""
@@ -104,7 +111,8 @@ class Mosaic:
         whole += number[parts]
         self._n += len(present)
         self._scores.append((lobes.iou[present], lobes.stability[present]))
-        self._outlines.append(outline.of_patches(parts, labels, lobes, (area.col0, area.row0)))
+        outlines = outline.of_patches(parts, labels, lobes, (area.col0, area.row0))
+        self._outlines.add(outline.calibrated(outlines, self.calibration))
 
     def finish(self) -> Whole:
         """What all tiles gave together."""
@@ -112,4 +120,4 @@ class Mosaic:
         iou, stability = (np.concatenate([none, *(s[k] for s in self._scores)]) for k in (0, 1))
         pairs = [self.labels.ravel()[pixels].astype(np.int64) - 1 for pixels, _ in self._votes]
         cast = Votes.summed(self._n, pairs, [amount for _, amount in self._votes])
-        return Whole(self.labels, iou, stability, cast, self.cut, Outlines.concatenate(self._outlines))
+        return Whole(self.labels, iou, stability, cast, self.cut, self._outlines.whole())

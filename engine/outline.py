@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,12 +46,6 @@ class Outlines:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def part(self, first: int, end: int) -> Outlines:
-        """Only the outlines from ``first`` up to ``end``, half-open, 0 ≤ first ≤ end ≤ N."""
-        offsets = self.offsets[first : end + 1]
-        inside = slice(offsets[0], offsets[-1])
-        return Outlines(self.points[inside], offsets - offsets[0], self.free[inside], self.zoom[first:end])
-
     def polygon(self, i: int) -> F64:
         """(K, 2) points (x, y) of outline ``i``, edge coordinates, px."""
         return self.points[self.offsets[i] : self.offsets[i + 1]]
@@ -63,20 +57,28 @@ class Outlines:
         after[self.offsets[1:] - 1] = self.offsets[:-1]
         return after
 
-    @classmethod
-    def concatenate(cls, parts: Sequence[Self]) -> Self:
-        """All outlines in one record, in order; no parts give an empty record."""
-        sizes = np.concatenate([np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)])
-        return cls(
-            np.concatenate([np.empty((0, 2)), *(part.points for part in parts)]),
-            np.cumsum(sizes),
-            np.concatenate([np.empty(0, np.bool_), *(part.free for part in parts)]),
-            np.concatenate([np.empty(0), *(part.zoom for part in parts)]),
-        )
+
+class Gathered:
+    """Outlines as they come in, each kept once: memory grows with them, and none is copied in the end."""
+
+    def __init__(self) -> None:
+        # Their memory is moved as it grows, not copied.
+        self._points, self._free = bytearray(), bytearray()
+        self._sizes, self._zoom = [np.zeros(1, np.int64)], [np.empty(0)]
+
+    def add(self, more: Outlines) -> None:
+        """Add outlines after those that are there."""
+        self._points += more.points.tobytes()
+        self._free += more.free.tobytes()
+        self._sizes.append(np.diff(more.offsets))
+        self._zoom.append(more.zoom)
+
+    def whole(self) -> Outlines:
+        """All of them; nothing can be added from then on."""
+        return Outlines(np.frombuffer(self._points, np.float64).reshape(-1, 2), np.cumsum(np.concatenate(self._sizes)),
+                        np.frombuffer(self._free, np.bool_), np.concatenate(self._zoom))  # fmt: skip
 
 
-TOGETHER: Final = 1024
-"""Outlines that are moved together, so that memory does not grow with their number."""
 _NOTHING: Final = (np.empty((0, 4), np.int32), np.zeros(1, np.int64), np.empty(0, np.float32))
 """Patches where no logits are known."""
 
@@ -123,20 +125,16 @@ def calibrated(outlines: Outlines, calibration: Mapping[str, Any]) -> Outlines:
     """
     if not calibration or len(outlines) == 0:
         return outlines
-    points = np.empty_like(outlines.points)
-    for first in range(0, len(outlines), TOGETHER):
-        part = outlines.part(first, min(first + TOGETHER, len(outlines)))
-        area = kernels_polygon.sums(part.points, part.offsets)[:, 0]
-        outwards = offset(calibration, np.sqrt(np.maximum(area, 1e-9) / np.pi) * part.zoom, part.zoom) / part.zoom
-        after = part.next
-        before = np.empty_like(after)
-        before[after] = np.arange(len(after))
-        x, y = (part.points[after[after]] - part.points[before[before]]).T
-        normal = np.stack([y, -x], 1) / np.maximum(np.hypot(x, y), 1e-9)[:, None]
-        move = np.repeat(outwards, np.diff(part.offsets)) * part.free
-        start = outlines.offsets[first]
-        points[start : start + len(move)] = part.points + move[:, None] * normal
-    return replace(outlines, points=points)
+    area = kernels_polygon.sums(outlines.points, outlines.offsets)[:, 0]
+    radius = np.sqrt(np.maximum(area, 1e-9) / np.pi)
+    outwards = offset(calibration, radius * outlines.zoom, outlines.zoom) / outlines.zoom
+    after = outlines.next
+    before = np.empty_like(after)
+    before[after] = np.arange(len(after))
+    x, y = (outlines.points[after[after]] - outlines.points[before[before]]).T
+    normal = np.stack([y, -x], 1) / np.maximum(np.hypot(x, y), 1e-9)[:, None]
+    move = np.repeat(outwards, np.diff(outlines.offsets)) * outlines.free
+    return replace(outlines, points=outlines.points + move[:, None] * normal)
 
 
 def offset(calibration: Mapping[str, Any], radius: F64, zoom: F64) -> F64:

@@ -130,12 +130,9 @@ class Segmenter:
             whole = found.whole
         with log.step("masks", 0.85):
             lobe_masks = masks.from_labels(whole.labels, whole.iou, whole.stability)
-            outlines = whole.outlines
-            if session is not None:
-                outlines = outline.calibrated(outlines, session.card.outline)
         with log.step("measure", 0.9):
             lobes = measure.measure(whole.labels, micrograph, lobe_masks.iou, lobe_masks.stability,
-                                    outlines, settings.columns)
+                                    whole.outlines, settings.columns)
         with log.step("filter", 0.94):
             excluded, applied = filters.before_grouping(lobes, lobe_masks, micrograph, settings)
         with log.step("group", 0.95):
@@ -158,7 +155,7 @@ class Segmenter:
         return Result(
             micrograph=micrograph,
             masks=lobe_masks,
-            outlines=outlines,
+            outlines=whole.outlines,
             lobes=lobes,
             sets=sets,
             filters=applied,
@@ -196,7 +193,7 @@ def _of_model(
     zoom = choose_zoom(session, grey, micrograph.area, settings, log.timings)
     log.count(prompts=zoom.prompts)
     tiles = preprocess.tiles(micrograph.area, session.card, zoom.value)
-    mosaic = Mosaic(micrograph.pixels.shape, settings.max_overlap, settings.fill_particles)
+    mosaic = Mosaic(micrograph.pixels.shape, settings.max_overlap, settings.fill_particles, session.card.outline)
     for i, tile in enumerate(tiles):
         part = log.part("segment", 0.05 + 0.8 * i / len(tiles), 0.8 / len(tiles))
         found = zoom.found.get(tile.area) or generate(

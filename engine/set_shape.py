@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import measure
+from .lobes import strips
 from .partition import in_order
 from .types import I32, I64, Area, Micrograph, Table
 
@@ -36,7 +37,7 @@ def wholes(labels: I32, lobes: Table, set_index: I32, micrograph: Micrograph) ->
     inside = set_index >= 0
     np.minimum.at(top, set_index[inside], lobes["bbox-0"][inside])
     np.maximum.at(bottom, set_index[inside], lobes["bbox-2"][inside])
-    for sets in _strips(top, bottom, max(1, STRIP // labels.shape[1])):
+    for sets in strips(top, bottom, max(1, STRIP // labels.shape[1])):
         rows = slice(top[sets].min(), bottom[sets].max())
         number = np.zeros(n + 1, np.int32)
         number[sets] = np.arange(1, len(sets) + 1)
@@ -47,17 +48,6 @@ def wholes(labels: I32, lobes: Table, set_index: I32, micrograph: Micrograph) ->
         for name, column in found.items():
             column[sets] = table[name]
     return {"area_whole": found.pop("area"), **found}
-
-
-def _strips(top: I64, bottom: I64, height: int) -> Iterator[I64]:
-    """Sets whose rows, ``top`` to ``bottom`` (S,), lie in strips of the image, so that memory does not grow with it."""
-    order = np.argsort(top, kind="stable")
-    start = 0
-    while start < len(order):
-        reach = np.maximum.accumulate(bottom[order[start:]]) - top[order[start]]
-        end = start + max(1, int(np.searchsorted(reach, height, "right")))
-        yield order[start:end]
-        start = end
 
 
 def closed(labels: I32) -> I32:

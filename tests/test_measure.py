@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from samcolloid_edge.engine import kernels_measure
+from samcolloid_edge.engine import kernels_measure, lobes
 from samcolloid_edge.engine.columns import LOBE_COLUMNS, SET_MEMBERSHIP, lobe_columns
 from samcolloid_edge.engine.measure import measure
 from samcolloid_edge.engine.settings import COLUMNS, Columns
@@ -219,11 +220,28 @@ def test_intensities_are_those_of_the_file_over_many_bands_of_rows() -> None:
     assert table(labels, pixels)["intensity_mean"][0] == 20_000
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3000), st.sampled_from([None, Area(3, 2, 55, 47)]))
+def test_strips_of_the_image_give_what_the_image_gives(seed: int, strip: int, area: Area | None) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((60, 50), np.int32)
+    for row, col, radius in rng.uniform((0, 0, 1), (60, 50, 7), (int(rng.integers(1, 40)), 3)):
+        labels[disc(60, 50, row, col, radius)] = 1 + labels.max()
+    labels, pixels = compact(labels), rng.integers(0, 60_000, (60, 50)).astype(np.uint16)
+    whole = table(labels, pixels, 2.0, area, "all")
+    with patch.object(lobes, "STRIP", strip):
+        parts = table(labels, pixels, 2.0, area, "all")
+    for name, column in whole.items():
+        if name == "Angle":  # 0 is 180, and a round lobe has none
+            column = np.where(whole["AR"] < 1.001, parts[name], column + 180 * np.rint((parts[name] - column) / 180))
+        np.testing.assert_allclose(parts[name], column, rtol=1e-8, atol=1e-8, err_msg=name)
+
+
 def test_scores_are_carried_over() -> None:
     scores = np.array([0.25, 0.75], np.float32)
-    lobes = measure(np.array([[1, 2]], np.int32), micrograph(np.zeros((1, 2))), scores, scores[::-1])
-    assert lobes["predicted_iou"].tolist() == [0.25, 0.75]
-    assert lobes["stability_score"].tolist() == [0.75, 0.25]
+    found = measure(np.array([[1, 2]], np.int32), micrograph(np.zeros((1, 2))), scores, scores[::-1])
+    assert found["predicted_iou"].tolist() == [0.25, 0.75]
+    assert found["stability_score"].tolist() == [0.75, 0.25]
 
 
 @pytest.mark.parametrize(("labels", "n"), [([[0, 1, 3]], 3), ([[0, 1, 3]], 2), ([[-1, 1, 2]], 2),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from samcolloid_edge.engine import kernels, outline
-from samcolloid_edge.engine.outline import Outlines, of_labels
+from samcolloid_edge.engine import kernels
+from samcolloid_edge.engine.outline import Gathered, Outlines, of_labels
 from skimage.measure import find_contours
 from test_measure import adversarial, compact, disc
 
@@ -56,23 +55,15 @@ def test_of_a_ring_the_outer_side_is_told() -> None:
 def test_outlines_join_in_order_and_none_are_none() -> None:
     neighbours = of_labels(adversarial()["neighbours"])
     ring = of_labels(adversarial()["ring"])
-    both = Outlines.concatenate([neighbours, ring])
+    gathered = Gathered()
+    gathered.add(neighbours)
+    gathered.add(ring)
+    both = gathered.whole()
     assert len(both) == 4
     assert both.polygon(3).tolist() == ring.polygon(0).tolist()
-    assert len(Outlines.concatenate([])) == len(of_labels(np.zeros((4, 5), np.int32))) == 0
+    assert len(Gathered().whole()) == len(of_labels(np.zeros((4, 5), np.int32))) == 0
 
 
 def test_points_that_do_not_belong_to_outlines_are_refused() -> None:
     with pytest.raises(ValueError, match="Outlines"):
         Outlines(np.zeros((3, 2)), np.array([0, 4]), np.ones(3, bool), np.ones(1))
-
-
-def test_outlines_are_moved_alike_however_many_are_moved_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, cols = np.indices((60, 200))
-    labels = sum((k * ((rows - 30) ** 2 + (cols - 20 - 40 * (k - 1)) ** 2 <= (8 + k) ** 2) for k in range(1, 6)), 0)
-    found = replace(of_labels(labels.astype(np.int32)), zoom=np.linspace(1, 2, 5))
-    calibration = {"radius": [5.0, 20.0], "offset": [0.4, 0.1], "slope": 0.1, "zooms": [1.0, 2.0]}
-    together = outline.calibrated(found, calibration)
-    monkeypatch.setattr(outline, "TOGETHER", 2)
-    assert (outline.calibrated(found, calibration).points == together.points).all()
-    assert len(found.part(5, 5)) == 0 and (found.part(1, 3).polygon(1) == found.polygon(2)).all()

@@ -42,7 +42,7 @@ def test_an_outline_moves_by_the_offset_of_its_radius_and_the_zoom(radius: float
 def test_an_outline_stays_where_another_lobe_is_and_where_the_card_says_nothing() -> None:
     np.testing.assert_array_equal(outline.calibrated(circle(20, free=False), LAW).points, circle(20).points)
     np.testing.assert_array_equal(outline.calibrated(circle(20), {}).points, circle(20).points)
-    assert len(outline.calibrated(Outlines.concatenate([]), LAW)) == 0
+    assert len(outline.calibrated(outline.Gathered().whole(), LAW)) == 0
 
 
 def spheres(n: int, seed: int) -> Compared:
