@@ -29,6 +29,9 @@ COMFORTABLE: Final = 3.5
 scene of 12 px radius, 1.3 times as large, F1 at mask IoU 0.9 rises from 0.48 to 0.80), but blur grows with them, …"""
 COMFORT: Final = 2.0
 """… so that this is the most by which the usual zoom is multiplied for it."""
+WORSE: Final = 0.7
+"""Weight (see ``_Look``) of the finer look ÷ the usual one's below which nothing is enlarged: in strong noise lobes may
+drown in the coarse grain that enlarging makes of it."""
 ROOMY: Final = 0.75
 """Largest median radius that is left as it is, in largest radii of the card."""
 TILES: Final = 3
@@ -126,6 +129,8 @@ def choose(session: Session, grey: Grey, area: Area, settings: Settings, timings
     if len(best.radii) == 0:
         return Zoom(usual, "the model's usual one, as no lobe was seen", looks[0].found, _prompts(looks[1:]))
     finer = max(1.0, RESOLVED / COMFORTABLE * least / best.radius, min(least / best.radius, COMFORT))
+    if any(seen.zoom > usual and seen.weight < WORSE * looks[0].weight for seen in looks):
+        finer = 1.0
     value = usual * float(min(finer, most / best.radius, MOST))
     source = f"lobes of {best.radius:.3g} px median radius were seen"
     kept = [seen for seen in looks if seen.zoom == value and seen.found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from samcolloid_edge import Segmenter, Settings
+from samcolloid_edge.engine import zoom
 from samcolloid_edge.engine.synthetic import Scene, render
 
 
@@ -30,6 +31,17 @@ def test_lobes_get_a_size_that_the_model_resolves(segmenter, radius, shape, low,
     assert result.lobes.n_rows == pytest.approx(len(truth.radii), rel=0.2)
     assert any("times its size" in warning for warning in result.warnings) == (result.zoom != 1)
     assert "median radius" in result.zoom_source
+
+
+def test_lobes_that_drown_in_noise_where_enlarged_are_seen_as_they_are(segmenter, monkeypatch):
+    truth = spheres(10, (300, 400))
+    monkeypatch.setattr(zoom, "WORSE", 0.0)
+    usual = segmenter.analyze(truth.image)
+    monkeypatch.setattr(zoom, "WORSE", 5.0)  # more than a finer look can see
+    drowned = segmenter.analyze(truth.image)
+    assert usual.zoom > 1.2
+    assert drowned.zoom == 1.0 and "median radius" in drowned.zoom_source
+    assert drowned.lobes.n_rows == pytest.approx(usual.lobes.n_rows, rel=0.1)
 
 
 def test_a_zoom_that_is_given_is_taken(segmenter):
