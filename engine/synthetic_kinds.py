@@ -70,21 +70,25 @@ def kind(name: str, **fields: Any) -> Scene:
     return Scene(**{**KINDS[name], **fields})
 
 
-def everything(seed: int, shape: tuple[int, int] = (512, 512), largest: float = 170.0) -> Scene:
+def everything(
+    seed: int, shape: tuple[int, int] = (512, 512), largest: float = 170.0, *, rods: float = 0.16, empty: float = 0.08,
+    noise: float = 0.01,
+) -> Scene:  # fmt: skip
     """A scene drawn from all kinds: ``Scene.random``, changed by these shares.
 
-    Radius: 72 % as there (4–60 px), 10 % 2.5–5 px, 18 % 45 px to ``largest``, log-uniform. Particles: 56 % as there,
-    16 % rods, 9 % cubes, 12 % polyhedra, 7 % plates. Surface: 64 % smooth, 8 % rough, 7 % each porous, raspberry,
-    janus and core-shell. Sizes: 72 % normal, 16 % log-normal, 12 % two. Detector: 44 % as there (of which 13 % TEM),
-    14 % in-lens, 12 % at the side, 9 % backscattered, 12 % TEM, 9 % dark field. 10 % in two or three layers.
-    Support: 60 % plain, the others share the rest. 12 % with drift, 10 % each charging, astigmatism, vignetting and
-    counted electrons. 8 % hold nothing, on a support as above or, an eighth of them, on none that one could see.
+    Radius: 72 % as there (4–60 px), 10 % 2.5–5 px, 18 % 45 px to ``largest``, log-uniform. Particles: the share
+    ``rods``, 9 % cubes, 12 % polyhedra, 7 % plates, the others as there. Surface: 64 % smooth, 8 % rough, 7 % each
+    porous, raspberry, janus and core-shell. Sizes: 72 % normal, 16 % log-normal, 12 % two. Detector: 44 % as there (of
+    which 13 % TEM), 14 % in-lens, 12 % at the side, 9 % backscattered, 12 % TEM, 9 % dark field. 10 % in two or three
+    layers. Support: 60 % plain, the others share the rest. 12 % with drift, 10 % each charging, astigmatism, vignetting
+    and counted electrons. The share ``empty`` holds nothing, on a support as above or, ``noise`` of all, on none that
+    one could see.
     """
     rng = np.random.default_rng([seed, 12])
     size = rng.random()
     radius = (4.0, 60.0) if size < 0.72 else (2.5, 5.0) if size < 0.82 else (45.0, largest)
     scene = Scene.random(seed, shape, radius)
-    particle = rng.choice(["", *SOLIDS], p=[0.56, 0.16, 0.09, 0.12, 0.07])
+    particle = rng.choice(["", *SOLIDS], p=[0.72 - rods, rods, 0.09, 0.12, 0.07])
     sizes = str(rng.choice(["normal", "lognormal", "bimodal"], p=[0.72, 0.16, 0.12]))
     style = rng.choice(["", "in_lens", "se", "bse", "tem", "dark_field"], p=[0.44, 0.14, 0.12, 0.09, 0.12, 0.09])
     surface = rng.choice(["smooth", "rough", "porous", "raspberry", "janus", "core_shell"],
@@ -105,9 +109,9 @@ def everything(seed: int, shape: tuple[int, int] = (512, 512), largest: float = 
         "dose": float(np.exp(rng.uniform(np.log(8), np.log(200)))) if rng.random() < 0.1 else 0.0,
     }
     changes["astigmatism"] = min(changes["astigmatism"], 4.0)
-    if rng.random() < 0.08:
+    if rng.random() < empty:
         changes |= {**_EMPTY, "on_top_share": 0.0, "contrast": float(rng.uniform(0.5, 3.0))}
         changes["brightness"] = float(rng.uniform(0.0, 0.45))
-        if rng.random() < 0.125:
+        if rng.random() < noise / empty:
             changes |= {"support": "plain", "contrast": 0.05, "dose": float(rng.uniform(5, 60))}
     return replace(scene, **changes)

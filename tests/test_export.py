@@ -45,6 +45,19 @@ def test_an_example_is_true_to_its_scene_and_repeats():
         assert target[cells == cell].max() > 0
 
 
+def test_an_enlarged_micrograph_has_as_much_noise_but_coarser():
+    rng = np.random.default_rng(0)
+    image = np.clip(rng.normal(120, 12, (train.SIDE, train.SIDE)), 0, 255).astype(np.uint8)
+    for seed in range(5):
+        enlarged = train._enlarged(image, np.random.default_rng(seed))
+        assert enlarged.shape == image.shape and enlarged.dtype == np.uint8
+        grain = enlarged.astype(float) - enlarged.mean()
+        beside = (grain[:, 1:] * grain[:, :-1]).mean() / grain.var()
+        assert enlarged.mean() == pytest.approx(image.mean(), abs=1)
+        assert 5 < grain.std() < 13 and beside > 0.2
+    assert (train._enlarged(np.full_like(image, 7), rng) == 7).all()
+
+
 def test_cells_stand_for_the_whole_map():
     points = np.array([[5.0, 5.0], [300.0, 200.0], [511.0, 511.0]])
     cells, weights = train._cells(points, np.random.default_rng(0))
