@@ -29,7 +29,7 @@ COMFORTABLE: Final = 3.5
 scene of 12 px radius, 1.3 times as large, F1 at mask IoU 0.9 rises from 0.48 to 0.80), but blur grows with them, …"""
 COMFORT: Final = 2.0
 """… so that this is the most by which the usual zoom is multiplied for it."""
-WORSE: Final = 0.7
+WORSE: Final = 0.3
 """Weight (see ``_Look``) of the finer look ÷ the usual one's below which nothing is enlarged: in strong noise lobes may
 drown in the coarse grain that enlarging makes of it."""
 ROOMY: Final = 0.75
