@@ -30,8 +30,8 @@ scene of 12 px radius, 1.3 times as large, F1 at mask IoU 0.9 rises from 0.48 to
 COMFORT: Final = 2.0
 """… so that this is the most by which the usual zoom is multiplied for it."""
 WORSE: Final = 0.3
-"""Weight (see ``_Look``) of the finer look ÷ the usual one's below which nothing is enlarged: in strong noise lobes may
-drown in the coarse grain that enlarging makes of it."""
+"""Weight (see ``_Look``) of the look at twice the zoom ÷ the usual one's below which nothing is enlarged, unless a
+finer look saw most: in strong noise lobes may drown in the coarse grain that enlarging makes of it."""
 ROOMY: Final = 0.75
 """Largest median radius that is left as it is, in largest radii of the card."""
 TILES: Final = 3
@@ -129,7 +129,8 @@ def choose(session: Session, grey: Grey, area: Area, settings: Settings, timings
     if len(best.radii) == 0:
         return Zoom(usual, "the model's usual one, as no lobe was seen", looks[0].found, _prompts(looks[1:]))
     finer = max(1.0, RESOLVED / COMFORTABLE * least / best.radius, min(least / best.radius, COMFORT))
-    if any(seen.zoom > usual and seen.weight < WORSE * looks[0].weight for seen in looks):
+    twice = [seen.weight for seen in looks if seen.zoom == usual * FINER[0]]
+    if best.zoom <= usual and min(twice, default=np.inf) < WORSE * looks[0].weight:
         finer = 1.0
     value = usual * float(min(finer, most / best.radius, MOST))
     source = f"lobes of {best.radius:.3g} px median radius were seen"

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from samcolloid_edge import Segmenter, Settings
 from samcolloid_edge.engine import zoom
+from samcolloid_edge.engine.preprocess import Grey
 from samcolloid_edge.engine.synthetic import Scene, render
+from samcolloid_edge.engine.types import Area
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +35,21 @@ def test_lobes_get_a_size_that_the_model_resolves(segmenter, radius, shape, low,
     assert "median radius" in result.zoom_source
 
 
-def test_lobes_that_drown_in_noise_where_enlarged_are_seen_as_they_are(segmenter, monkeypatch):
-    truth = spheres(10, (300, 400))
-    monkeypatch.setattr(zoom, "WORSE", 0.0)
-    usual = segmenter.analyze(truth.image)
-    monkeypatch.setattr(zoom, "WORSE", 5.0)  # more than a finer look can see
-    drowned = segmenter.analyze(truth.image)
-    assert usual.zoom > 1.2
-    assert drowned.zoom == 1.0 and "median radius" in drowned.zoom_source
-    assert drowned.lobes.n_rows == pytest.approx(usual.lobes.n_rows, rel=0.1)
+@pytest.mark.parametrize(("seen", "value"), [
+    ({1.0: 400, 2.0: 400}, 1.75), ({1.0: 400, 2.0: 800}, 1.75), ({1.0: 400, 2.0: 130}, 1.75),
+    ({1.0: 400, 2.0: 100}, 1.0), ({1.0: 400}, 1.0),  # drowned in noise
+    ({1.0: 20, 2.0: 2, 4.0: 60}, 1.75),  # a finer look saw most
+])  # fmt: skip
+def test_nothing_is_enlarged_where_twice_the_zoom_shows_much_less(segmenter, monkeypatch, seen, value):
+    def look(_session, _grey, _area, at, _settings, _timings):
+        radii, ious = (np.full(seen.get(at, 0), number, np.float32) for number in (8, 0.8))
+        return zoom._Look(at, 0, {}, radii, ious, 500 * 500, 0.62)
+
+    monkeypatch.setattr(zoom, "_look", look)
+    grey, area = Grey(np.zeros((500, 500), np.uint8)), Area(0, 0, 500, 500)
+    found = zoom.choose(segmenter.session, grey, area, Settings(), {})
+    assert found.value == pytest.approx(value)
+    assert found.source == "lobes of 8 px median radius were seen"
 
 
 def test_a_zoom_that_is_given_is_taken(segmenter):
