@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from samcolloid_edge.engine.pipeline import Segmenter, analyze
     from samcolloid_edge.engine.report import save
     from samcolloid_edge.engine.settings import Settings
-    from samcolloid_edge.engine.types import Masks, Micrograph, Result, Table
+    from samcolloid_edge.engine.table import Table
+    from samcolloid_edge.engine.types import Masks, Micrograph, Result
     from samcolloid_edge.models.errors import ImageError, ModelError, OutputError, SamColloidError, SettingsError
 
 __all__ = [
@@ -33,7 +34,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load what a name needs at its first use: ``samcolloid-edge --help`` waits for neither onnxruntime nor numba."""
     if name in __all__:
-        for module in ("models.errors", "engine.settings", "engine.types", "engine.pipeline", "engine.report"):
+        for module in ("models.errors", "engine.settings", "engine.table", "engine.types", "engine.pipeline",
+                       "engine.report"):
             found = getattr(import_module(f"{__name__}.{module}"), name, None)
             if found is not None:
                 return found

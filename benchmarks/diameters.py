@@ -11,7 +11,7 @@ from bars import Bar
 from numpy.typing import NDArray
 from published import SAMPLES, Agreement, Published
 from samcolloid_edge.engine.matching import F64
-from samcolloid_edge.engine.types import Table
+from samcolloid_edge.engine.table import Table
 
 MEAN_BAR: Final = (0.96, 1.03)
 SPREAD_BAR: Final = 0.02

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .settings import Columns
-from .types import Table
+from .table import Table
 
 Suffix = Literal["", "_nm", "_nm2"]
 NEAR: Final = 1

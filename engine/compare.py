@@ -18,7 +18,8 @@ from .bland_altman import Agreement, Resampled
 from .compare_table import FOUND, mark_same_lobes, rows, table
 from .findings import Findings, Source
 from .matching import Overlaps, Score, box_overlaps, mask_overlaps, match, same_sets
-from .types import I64, Bool, Table
+from .table import Table
+from .types import I64, Bool
 
 By = Literal["auto", "mask", "box"]
 

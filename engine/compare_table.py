@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from .findings import Findings
 from .matching import Overlaps
-from .types import I64, Table
+from .table import Table
+from .types import I64
 
 FOUND: Final = "found"
 MISSED: Final = "missed"

@@ -18,7 +18,8 @@ from ..models.errors import ImageError
 from . import edge
 from .columns import Column, build_table
 from .settings import Settings
-from .types import Area, Bool, Filter, Masks, Micrograph, Table
+from .table import Table
+from .types import Area, Bool, Filter, Masks, Micrograph
 
 F64 = NDArray[np.float64]
 Names = NDArray[np.str_]

@@ -17,7 +17,8 @@ from .feret import hull_measures
 from .lobes import Lobes, Values, ratio
 from .outline import Outlines
 from .settings import Columns
-from .types import F32, I32, I64, Micrograph, Table
+from .table import Table
+from .types import F32, I32, I64, Micrograph
 
 F64 = NDArray[np.float64]
 

@@ -21,7 +21,8 @@ from .read import read
 from .redraw import count_redrawn, redrawn
 from .session import Device, Session, open_model
 from .settings import LOBES_OF, Settings
-from .types import I32, Bool, Masks, Micrograph, Result, Table
+from .table import Table
+from .types import I32, Bool, Masks, Micrograph, Result
 from .zoom import choose as choose_zoom
 
 Progress = Callable[[str, float], None]

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .masks import from_labels
-from .types import I64, Bool, Masks, Result, Table
+from .table import Table
+from .types import I64, Bool, Masks, Result
 
 LOBE: Final = 1
 PARTICLE: Final = 2

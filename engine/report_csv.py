@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .types import Table
+from .table import Table
 
 
 def table_csv(table: Table) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .report_csv import json_bytes
-from .types import Table
+from .table import Table
 
 
 def table_parquet(table: Table, found: Mapping[str, Any]) -> bytes:

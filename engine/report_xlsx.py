@@ -16,7 +16,8 @@ from .columns import LOBE_COLUMNS
 from .filters import COUNTING
 from .set_table import SET_COLUMNS
 from .statistics import COLUMNS as STATISTICS_COLUMNS
-from .types import Result, Table
+from .table import Table
+from .types import Result
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook

@@ -11,7 +11,8 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .types import Area, Bool, Result, Table
+from .table import Table
+from .types import Area, Bool, Result
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

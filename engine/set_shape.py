@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from . import measure
 from .lobes import strips
 from .partition import in_order
-from .types import I32, I64, Area, Micrograph, Table
+from .table import Table
+from .types import I32, I64, Area, Micrograph
 
 F64 = NDArray[np.float64]
 

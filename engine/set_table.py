@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import SET_MEMBERSHIP, Column, build_table
-from .types import I32, Table
+from .table import Table
+from .types import I32
 
 F64 = NDArray[np.float64]
 Roles = NDArray[np.str_]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from . import distribution
 from .sample import KINDS, Sample
 from .set_table import SET_COLUMNS
-from .types import Table
+from .table import Table
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

@@ -21,7 +21,8 @@ from .synthetic_look import Surface
 from .synthetic_shapes import ELLIPSOID, SOLIDS
 from .synthetic_support import SUPPORTS, on_web
 from .synthetic_surface import SURFACES, finish, grains
-from .types import I32, U8, Area, Table
+from .table import Table
+from .types import I32, U8, Area
 
 LOBED: Final = ("sphere", "dumbbell", "trimer", "chain", "mixture")
 PARTICLES: Final = (*LOBED, *SOLIDS)

@@ -6,10 +6,10 @@ shapes, centroids and bbox columns are (row, col), a pixel's centre being the in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,7 @@ from ..models.card import ModelCard
 from .outline import Outlines
 from .pixel_size import PixelSize
 from .settings import Settings
-
-if TYPE_CHECKING:
-    import pandas
+from .table import Table
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -205,40 +203,6 @@ class Masks:
         for i, (x0, y0, x1, y1) in enumerate(self.boxes):
             labels[y0:y1, x0:x1][self.bitmap(i)] = i + 1
         return labels
-
-
-@dataclass(frozen=True, slots=True)
-class Table(Mapping[str, NDArray[Any]]):
-    """Columns of one length, each with a unit ("" where it has none)."""
-
-    columns: Mapping[str, NDArray[Any]]
-    units: Mapping[str, str]
-
-    def __post_init__(self) -> None:
-        if len({len(c) for c in self.columns.values()}) > 1:
-            raise ValueError("Table: columns differ in length")
-        if set(self.units) != set(self.columns):
-            raise ValueError("Table: every column needs a unit, and every unit a column")
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows (``len`` counts columns, as for every mapping)."""
-        return len(next(iter(self.columns.values()), ()))
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        return self.columns[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.columns)
-
-    def __len__(self) -> int:
-        return len(self.columns)
-
-    def to_dataframe(self) -> pandas.DataFrame:
-        """A pandas data frame; pandas is imported only here."""
-        import pandas as pd
-
-        return pd.DataFrame(dict(self.columns))
 
 
 @dataclass(frozen=True, slots=True)

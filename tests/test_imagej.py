@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from samcolloid_edge.engine.measure import measure
-from samcolloid_edge.engine.types import Table
+from samcolloid_edge.engine.table import Table
 from test_measure import adversarial, compact, disc, micrograph
 
 Array = NDArray[Any]

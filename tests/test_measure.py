@@ -18,7 +18,8 @@ from samcolloid_edge.engine import kernels_measure, lobes
 from samcolloid_edge.engine.columns import LOBE_COLUMNS, SET_MEMBERSHIP, lobe_columns
 from samcolloid_edge.engine.measure import measure
 from samcolloid_edge.engine.settings import COLUMNS, Columns
-from samcolloid_edge.engine.types import Area, Micrograph, Table
+from samcolloid_edge.engine.table import Table
+from samcolloid_edge.engine.types import Area, Micrograph
 from skimage.measure import regionprops_table
 
 Array = NDArray[Any]

@@ -11,7 +11,8 @@ from handmade import result_of, small_result
 from openpyxl import Workbook, load_workbook
 from samcolloid_edge.engine import report
 from samcolloid_edge.engine.report_xlsx import workbook
-from samcolloid_edge.engine.types import Result, Table
+from samcolloid_edge.engine.table import Table
+from samcolloid_edge.engine.types import Result
 
 
 def opened(result: Result) -> Workbook:

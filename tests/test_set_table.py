@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from samcolloid_edge.engine.measure import measure
 from samcolloid_edge.engine.set_table import SET_COLUMNS, roles, sets, with_sets
-from samcolloid_edge.engine.types import Area, Micrograph, Table
+from samcolloid_edge.engine.table import Table
+from samcolloid_edge.engine.types import Area, Micrograph
 
 Array = NDArray[Any]
 

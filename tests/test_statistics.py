@@ -14,7 +14,8 @@ from samcolloid_edge import Settings
 from samcolloid_edge.engine import report, statistics
 from samcolloid_edge.engine.sample import Sample
 from samcolloid_edge.engine.statistics import COLUMNS, describe, records
-from samcolloid_edge.engine.types import Area, Table
+from samcolloid_edge.engine.table import Table
+from samcolloid_edge.engine.types import Area
 
 ROW = [(30, 20 + 30 * i, 4 + i, i) for i in range(8)]
 
