@@ -119,7 +119,7 @@ def _sow(scene: Scene, rng: np.random.Generator, margin: float, mean_area: float
     domain = _domain(scene, rng, margin)
     size = np.array([scene.shape[1], scene.shape[0]]) + 2 * margin
     if scene.crystalline:
-        pitch = np.sqrt(2 / np.sqrt(3) * mean_area / min(scene.packing, 0.9))
+        pitch = np.sqrt(2 / np.sqrt(3) * mean_area / np.clip(scene.packing, 1e-6, 0.9))
         turn = rng.uniform(0, np.pi)
         steps = np.arange(-int(size.sum() / pitch), int(size.sum() / pitch))
         i, j = np.meshgrid(steps, steps)

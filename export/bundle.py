@@ -18,7 +18,7 @@ import torch
 
 from ..engine import machine
 from ..engine.synthetic import Scene, render
-from ..models.card import ModelCard
+from ..models.card import CARD, ModelCard
 from ..models.errors import ModelError
 from .colloid import MASKS, STRIDE, TOP_DOWN, Colloid
 from .graph import write_graph
@@ -134,14 +134,17 @@ def bundle(
 ) -> ModelCard:  # fmt: skip
     """Write the model of a training state to ``folder``; raises ModelError where ONNX and torch disagree.
 
-    With ``start``, the model that the training began with, ``share`` of the weights are the state's and the rest its.
+    With ``start``, a model that the training began with or came by, ``share`` of the weights are the state's, the rest
+    its.
     """
     state = torch.load(state_file, weights_only=True)
     net = Colloid()
     net.load_state_dict(state["average"])
+    blended = ""
     if start:
         blend(net, from_onnx(start), share)
-    blended = f"; {share:g} of the trained weights and {1 - share:g} of those it began with" if start else ""
+        other = ModelCard.read(start / CARD)
+        blended = f"; {share:g} of these weights and {1 - share:g} of those of {other.name} {other.digest}"
     folder.mkdir(parents=True, exist_ok=True)
     write_onnx(net, folder)
     worst = parity(net, folder)

@@ -142,11 +142,6 @@ class Decoder(nn.Module):
         hidden: Tensor = self.trunk(sampled)
         return hidden
 
-    def at_points(self, y16: Tensor, y8: Tensor, y4: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """(P, 2) continuous model px → (P, n_weights) weights and (P, M) IoU logits."""
-        hidden = self.hidden(y16, y8, y4, points)
-        return self.weights(hidden), self.iou(hidden)
-
     def masks(self, features: Tensor, offsets: Tensor, weights: Tensor) -> Tensor:
         """(S or 1, N, 16) mask features and (S, N, 2) cells relative to the prompt, model px → (S, N, M) logits."""
         near = offsets / REACH

@@ -26,6 +26,11 @@ from .loop import QUICK_IN_HALF, Schedule, run
 FIRST_SEED = 1_000_000
 """Seeds below are for tests and benchmarks; none of them is trained on."""
 POINTS = 96
+"""Prompts of a micrograph that count alike, three quarters of them on lobes chosen at random, …"""
+BESIDE = 480
+"""… and prompts drawn anywhere, of which those count that lie on no lobe: …"""
+BESIDE_COUNTS, EMPTY_COUNTS = 0.25, 3.0
+"""… what they are worth together, where there are lobes and where there are none, the others together being 1."""
 SIDE = 512
 NEAR, FAR = 40, 800
 """Of a prompt's cells all in a square of ``NEAR`` around it are trained on, and ``FAR`` of the others, weighted to
@@ -50,9 +55,7 @@ class Example:
 
     image: NDArray[np.uint8]
     points: NDArray[np.float32]
-    """(P, 2) (x, y) continuous px."""
-    on_lobe: NDArray[np.bool_]
-    """(P,) the prompt lies on a lobe; the L of them have masks."""
+    """(P, 2) (x, y) continuous px; the first L of them lie on lobes and have masks, the others on none."""
     cells: NDArray[np.int64]
     """(L, K) the cells trained on, row-major in the map of masks."""
     weights: NDArray[np.float32]
@@ -140,7 +143,7 @@ def example(seed: int) -> Example:
     area = np.bincount(lobes.ravel())
     area[0] = 0
     candidates = np.flatnonzero(area >= LEAST_AREA)
-    points = rng.uniform(0, SIDE, (POINTS, 2))
+    points = rng.uniform(0, SIDE, (POINTS + BESIDE, 2))
     if len(candidates):
         # Every lobe counts alike, however small: choose the lobe first, then a pixel of it.
         order = np.argsort(lobes.ravel(), kind="stable")
@@ -153,13 +156,15 @@ def example(seed: int) -> Example:
     col, row = points.astype(int).T
     clusters = np.asarray(cv2.connectedComponents((lobes > 0).astype(np.uint8))[1], np.int32)
     on_lobe = lobes[row, col] > 0
-    cells, weights = _cells(points[on_lobe], rng)
+    points = np.concatenate([points[:POINTS][on_lobe[:POINTS]], points[~on_lobe]])
+    on_lobe[POINTS:] = False
     row, col = row[on_lobe], col[on_lobe]
+    cells, weights = _cells(points[: len(row)], rng)
     labels = np.stack([lobes, particles, clusters])
     maps = [_soft(a, a[row, col]).reshape(len(cells), (SIDE // STRIDE) ** 2) for a in labels]
     targets = np.stack([np.take_along_axis(a, cells, 1) for a in maps], 1)
     auxiliary = np.stack([_pooled((lobes > 0).astype(np.float32)), _pooled(_edges(lobes)), _pooled(_edges(particles))])
-    return Example(image, points.astype(np.float32), on_lobe, cells, weights, targets, labels, auxiliary)
+    return Example(image, points.astype(np.float32), cells, weights, targets, labels, auxiliary)
 
 
 _BETWEEN_CELLS: Final = F.interpolate(torch.eye(NEAR)[None], scale_factor=float(STRIDE), mode="linear")[0].T
@@ -177,7 +182,7 @@ def hard_iou(logits: Tensor, item: Example) -> Tensor:
     ours = (_BETWEEN_CELLS @ square @ _BETWEEN_CELLS.T).numpy() > 0
     row, col = item.cells[:, 0] // width * STRIDE, item.cells[:, 0] % width * STRIDE
     squares = np.lib.stride_tricks.sliding_window_view(item.labels, (side, side), (1, 2))[:, row, col]
-    x, y = item.points[item.on_lobe].astype(int).T
+    x, y = item.points[:count].astype(int).T
     truth = (squares == item.labels[:, y, x, None, None]).swapaxes(0, 1)
     both, either = (torch.tensor([[np.count_nonzero(mask) for mask in masks] for masks in a]).reshape(count, len(MASKS))
                     for a in (ours & truth, ours | truth))  # fmt: skip
@@ -194,30 +199,33 @@ def losses(net: Colloid, item: Example) -> dict[str, Tensor]:
     The predicted IoU learns what its mask reaches in the engine's hands, 0 where the prompt lies on no lobe.
     """
     grey = normalise(torch.from_numpy(item.image).float())[None, None].contiguous(memory_format=torch.channels_last)
-    points, wanted, on_lobe = (torch.from_numpy(a) for a in (item.points, item.targets, item.on_lobe))
+    points, wanted, count = torch.from_numpy(item.points), torch.from_numpy(item.targets), len(item.cells)
     cells, stands_for = torch.from_numpy(item.cells), torch.from_numpy(item.weights)[:, None]
     with torch.autocast("cpu", torch.bfloat16, enabled=QUICK_IN_HALF):
         y16, y8, y4, features = net.encoder.features(grey)
         auxiliary = net.auxiliary(y4)[0].float()
-        weights, iou_logits = net.decoder.at_points(y16, y8, y4, points)
+        hidden = net.decoder.hidden(y16, y8, y4, points)
+        weights, iou_logits = net.decoder.weights(hidden[:count]), net.decoder.iou(hidden)
         width = features.shape[3]
         centres = (torch.stack([cells % width, cells // width], 2) + 0.5) * STRIDE
         flat = features[0].flatten(1).T.contiguous()[cells]
-        logits = net.decoder.masks(flat, centres - points[on_lobe][:, None], weights[on_lobe])
+        logits = net.decoder.masks(flat, centres - points[:count, None], weights)
     logits = logits.transpose(1, 2).float()
     bce = (F.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * stands_for).sum(2)
     inside, size = torch.sigmoid(logits), (wanted * stands_for).sum(2)
     dice = 1 - (2 * (inside * wanted * stands_for).sum(2) + 1) / ((inside * stands_for).sum(2) + size + 1)
     with torch.no_grad():
         reached = hard_iou(logits, item)
-        iou_target = torch.zeros(len(points), len(MASKS))
-        iou_target[on_lobe] = reached
     balance = torch.tensor([1.0, 0.7, 0.25])
+    iou = iou_logits.float().sigmoid()
+    on = (iou[:count] - reached).square().sum() / POINTS
+    beside = iou[count:].square().sum(1).mean() * (BESIDE_COUNTS if count else EMPTY_COUNTS)
     mask_loss = (bce / (4 * size + 64) * 4 + dice) * balance
     return {
         "+mask": mask_loss.sum(1).mean() if len(mask_loss) else auxiliary.sum() * 0,
-        "+iou": (iou_logits.float().sigmoid() - iou_target).square().sum(1).mean() * 2,
+        "+iou": (on + beside) * 2,
         "+auxiliary": F.binary_cross_entropy_with_logits(auxiliary, torch.from_numpy(item.auxiliary)),
+        "beside": iou[count:].amax(1).mean(),
         **{f"iou_{name}": reached[:, i].mean() for i, name in enumerate(MASKS)},
     }
 

@@ -15,6 +15,7 @@ from samcolloid_edge.engine.types import Area, Embedding, Frame
 from samcolloid_edge.export import bundle, loop, train
 from samcolloid_edge.export.colloid import Colloid, normalise
 from samcolloid_edge.export.loop import Schedule
+from samcolloid_edge.models.card import CARD, ModelCard
 from samcolloid_edge.models.store import locate
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch's own deprecations are not ours to mend
@@ -34,12 +35,17 @@ def test_an_example_is_true_to_its_scene_and_repeats():
     one, two = train.example(train.FIRST_SEED + 5), train.example(train.FIRST_SEED + 5)
     assert (one.image == two.image).all()
     assert (one.targets == two.targets).all()
-    assert one.targets.shape == (one.on_lobe.sum(), 3, one.cells.shape[1])
+    assert one.targets.shape == (len(one.cells), 3, one.cells.shape[1])
+    assert train.POINTS // 2 < len(one.cells) <= train.POINTS
+    col, row = one.points.astype(int).T
+    on_lobe = one.labels[0, row, col] > 0
+    assert on_lobe[: len(one.cells)].all() and not on_lobe[len(one.cells) :].any()
+    assert len(one.points) - len(one.cells) > train.POINTS
     lobe, particle, cluster = one.targets.sum(2).T
     assert (lobe <= particle + 1e-3).all()
     assert (particle <= cluster + 1e-3).all()
     # The cell under the prompt belongs to the lobe, at least in part.
-    row, col = (one.points[one.on_lobe] // train.STRIDE).astype(int).T[::-1]
+    row, col = (one.points[: len(one.cells)] // train.STRIDE).astype(int).T[::-1]
     here = row * (train.SIDE // train.STRIDE) + col
     for cells, target, cell in zip(one.cells, one.targets[:, 0], here, strict=True):
         assert target[cells == cell].max() > 0
@@ -99,8 +105,9 @@ def test_the_card_tells_what_the_hours_of_training_bought(state, tmp_path):
 def test_a_blend_lies_between_what_was_trained_and_what_it_began_with(state, tmp_path):
     trained = bundle.bundle(state / "state.pt", tmp_path / "trained")
     card = bundle.bundle(state / "state.pt", tmp_path / "blend", start=locate(None), share=0.25)
-    assert "0.25 of the trained weights and 0.75 of those it began with" in card.source
-    assert "of those it began with" not in trained.source
+    first = ModelCard.read(locate(None) / CARD)
+    assert f"0.25 of these weights and 0.75 of those of {first.name} {first.digest}" in card.source
+    assert "of these weights" not in trained.source
     folders = tmp_path / "trained", locate(None), tmp_path / "blend"
     own, start, found = (bundle.from_onnx(folder).state_dict() for folder in folders)
     for name in found:
@@ -155,8 +162,8 @@ def test_the_hard_iou_is_that_of_the_masks_the_engine_makes(monkeypatch):
     with torch.no_grad():
         grey = normalise(torch.from_numpy(item.image).float())[None, None]
         y16, y8, y4, features = net.encoder.features(grey)
-        points, cells = torch.from_numpy(item.points[item.on_lobe]), torch.from_numpy(item.cells)
-        weights, _ = net.decoder.at_points(y16, y8, y4, points)
+        points, cells = torch.from_numpy(item.points[: len(item.cells)]), torch.from_numpy(item.cells)
+        weights = net.decoder.weights(net.decoder.hidden(y16, y8, y4, points))
         width = features.shape[3]
         offsets = (torch.stack([cells % width, cells // width], 2) + 0.5) * train.STRIDE - points[:, None]
         logits = net.decoder.masks(features[0].flatten(1).T[cells], offsets, weights).transpose(1, 2)
@@ -164,7 +171,7 @@ def test_the_hard_iou_is_that_of_the_masks_the_engine_makes(monkeypatch):
     session = open_model(None)
     frame = Frame(Area(0, 0, train.SIDE, train.SIDE), (train.SIDE, train.SIDE))
     embedding = Embedding(session.encode(np.repeat(item.image[..., None], 3, 2)), frame, session.card)
-    asked = item.points[item.on_lobe] - np.float32(0.5)
+    asked = item.points[: len(item.cells)] - np.float32(0.5)
     theirs = calibration.answers(session, embedding, asked, item.labels[0])
     reached = {tuple(point): iou for point, iou in zip(theirs.points.tolist(), theirs.reached, strict=True)}
     assert len(ours) > 30

@@ -128,8 +128,9 @@ def test_a_senseless_scene_is_refused(wrong):
         Scene(**wrong)
 
 
-def test_an_empty_scene_is_a_scene():
-    truth = render(Scene(packing=0, max_particles=0, shape=(64, 64)))
+@pytest.mark.parametrize("crystalline", [False, True])
+def test_an_empty_scene_is_a_scene(crystalline):
+    truth = render(Scene(packing=0, max_particles=0, shape=(64, 64), crystalline=crystalline))
     assert truth.truth().n_rows == 0
     assert not truth.lobes.any()
 
