@@ -59,27 +59,33 @@ def fit_pairs(cases: Sequence[Case], without: Sequence[str]) -> dict[str, Any]:
         for name, of in terms.items():
             of.append(case.contacts.evidence[name][real])
     yes = np.concatenate(same)
-    bounds = {name: tuple(np.quantile(np.concatenate(of), OUTER).tolist()) for name, of in terms.items()}
-    clipped = np.stack([np.clip(np.concatenate(of), *bounds[name]) for name, of in terms.items()], 1)
-    layers = network(clipped, yes)
-    layers[-1][1] -= float(np.log(yes.mean() / (1 - yes.mean())))
-    return {"pairs": len(yes), "range": bounds, "layers": layers}
+    model = weighed({name: np.concatenate(of) for name, of in terms.items()}, yes)
+    model["layers"][-1][1] -= float(np.log(yes.mean() / (1 - yes.mean())))
+    return model
 
 
-def network(values: F64, yes: NDArray[np.bool_]) -> list[list[Any]]:
-    """Weights and biases of a network (K, terms) → layers of ``HIDDEN`` → log-odds; the least cross-entropy."""
+def weighed(terms: dict[str, F64], yes: NDArray[np.bool_], **how: Any) -> dict[str, Any]:
+    """What ``evidence.network`` takes, fitted to K pairs: their evidence, name → (K,), and what they are."""
+    bounds = {name: tuple(np.quantile(of, OUTER).tolist()) for name, of in terms.items()}
+    clipped = np.stack([np.clip(of, *bounds[name]) for name, of in terms.items()], 1)
+    return {"pairs": len(yes), "range": bounds, "layers": network(clipped, yes, **how)}
+
+
+def network(values: F64, yes: NDArray[np.bool_], *, hidden: Sequence[int] = HIDDEN, epochs: int = EPOCHS,
+            decay: float = 0.01) -> list[list[Any]]:  # fmt: skip
+    """Weights and biases of a network (K, terms) → ``hidden`` layers → log-odds; the least cross-entropy."""
     import torch
     from torch import nn
 
     torch.manual_seed(0)
     mean, sd = values.mean(0), values.std(0) + 1e-9
     inside, wanted = torch.tensor((values - mean) / sd).float(), torch.tensor(yes).float()
-    sizes = (values.shape[1], *HIDDEN, 1)
+    sizes = (values.shape[1], *hidden, 1)
     linear = [nn.Linear(a, b) for a, b in pairwise(sizes)]
     net = nn.Sequential(*(module for one in linear[:-1] for module in (one, nn.Tanh())), linear[-1])
-    optimiser = torch.optim.AdamW(net.parameters(), lr=0.01, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, EPOCHS)
-    for _ in range(EPOCHS):
+    optimiser = torch.optim.AdamW(net.parameters(), lr=0.01, weight_decay=decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
+    for _ in range(epochs):
         for some in torch.randperm(len(inside)).split(2048):
             loss = nn.functional.binary_cross_entropy_with_logits(net(inside[some])[:, 0], wanted[some])
             optimiser.zero_grad()

@@ -25,6 +25,12 @@ from ..engine.settings import (
 _DEFAULT = Settings()
 
 
+def _setting(name: str, is_what: str) -> Any:
+    """An option that has a default of its own."""
+    default = getattr(_DEFAULT, name)
+    return typer.Option(help=is_what, show_default="on" if default is True else str(default))
+
+
 def _filter(keeps: str) -> Any:
     """An option that leaves lobes out."""
     return typer.Option(help=f"Filter: {keeps}", show_default="none")
@@ -52,7 +58,8 @@ def analyze(
     pixel_size: Annotated[
         str | None,
         typer.Option(
-            metavar="NM", help="nm per px, instead of what the file says; 4.466±0.05 (or +-) with its uncertainty.",
+            metavar="NM",
+            help="nm per px, instead of what the file says; 4.466±0.05 (or +-) with its uncertainty.",
             show_default=False,
         ),
     ] = None,
@@ -63,27 +70,20 @@ def analyze(
     scale_bar: Annotated[
         str | None,
         typer.Option(
-            metavar="LENGTH", help="Label of the burnt-in scale bar, like 300nm: checks the pixel size, or gives it.",
+            metavar="LENGTH",
+            help="Label of the burnt-in scale bar, like 300nm: checks the pixel size, or gives it.",
             show_default=False,
         ),
     ] = None,
     particle: Annotated[
         Particle | None,
-        typer.Option(
-            help="What a set is: 1, 2, 3 or more lobes (chain), or as many as are found (auto).",
-            show_default=_DEFAULT.particle,
-        ),
+        _setting("particle", "What a set is: 1, 2, 3 or more lobes (chain), or as many as are found (auto)."),
     ] = None,
     grouping: Annotated[
         Grouping | None,
-        typer.Option(
-            help="Lobes become sets by all evidence there is, or by the paper's neighbour rules.",
-            show_default=_DEFAULT.grouping,
-        ),
+        _setting("grouping", "Lobes become sets by all evidence there is, or by the paper's neighbour rules."),
     ] = None,
-    preset: Annotated[
-        str, typer.Option(help="Settings to start from.", metavar="|".join(PRESETS))
-    ] = "default",
+    preset: Annotated[str, typer.Option(help="Settings to start from.", metavar="|".join(PRESETS))] = "default",
     settings: Annotated[
         Path | None,
         typer.Option(
@@ -92,15 +92,10 @@ def analyze(
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace other results in the output folder.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other results in the output folder.")] = False,
     schedule: Annotated[
         Schedule | None,
-        typer.Option(
-            help="Ask all points of the grid (exact), or only those that can still tell something new.",
-            show_default=_DEFAULT.schedule,
-        ),
+        _setting("schedule", "Ask all points of the grid (exact), or only those that can still tell something new."),
     ] = None,
     zoom: Annotated[
         float | None,
@@ -116,95 +111,66 @@ def analyze(
     ] = None,
     pred_iou_thresh: Annotated[
         float | None,
-        typer.Option(help="Lowest predicted IoU, 0-1.", show_default=str(_DEFAULT.pred_iou_thresh)),
+        _setting("pred_iou_thresh", "Lowest predicted IoU, 0-1."),
     ] = None,
     stability_score_thresh: Annotated[
         float | None,
-        typer.Option(help="Lowest stability score, 0-1.", show_default=str(_DEFAULT.stability_score_thresh)),
+        _setting("stability_score_thresh", "Lowest stability score, 0-1."),
     ] = None,
     inside_iou_thresh: Annotated[
         float | None,
-        typer.Option(
-            help="Lowest predicted IoU where a particle mask has room for one more lobe, 0-1; 1: none is sought.",
-            show_default=str(_DEFAULT.inside_iou_thresh),
+        _setting(
+            "inside_iou_thresh",
+            "Lowest predicted IoU where a particle mask has room for one more lobe, 0-1; 1: none is sought.",
         ),
     ] = None,
     inside_stability_thresh: Annotated[
-        float | None,
-        typer.Option(
-            help="Lowest stability score of such a lobe, 0-1.", show_default=str(_DEFAULT.inside_stability_thresh)
-        ),
+        float | None, _setting("inside_stability_thresh", "Lowest stability score of such a lobe, 0-1.")
     ] = None,
     redraw_solidity: Annotated[
         float | None,
-        typer.Option(
-            help="Masks of a lower solidity are drawn again at half the zoom, 0-1; 0: none.",
-            show_default=str(_DEFAULT.redraw_solidity),
-        ),
+        _setting("redraw_solidity", "Masks of a lower solidity are drawn again at half the zoom, 0-1; 0: none."),
     ] = None,
     fill_particles: Annotated[
         bool | None,
-        typer.Option(
-            help="What a particle's mask holds and none of its lobes does goes to the likeliest lobe nearby.",
-            show_default="on",
+        _setting(
+            "fill_particles",
+            "What a particle's mask holds and none of its lobes does goes to the likeliest lobe nearby.",
+        ),
+    ] = None,
+    join_pieces: Annotated[
+        bool | None,
+        _setting(
+            "join_pieces", "Neighbours with neither neck nor crease between them, as pieces of a rod, become one lobe."
         ),
     ] = None,
     stability_score_offset: Annotated[
-        float | None,
-        typer.Option(
-            help="Shift of the threshold for that score, logits.",
-            show_default=str(_DEFAULT.stability_score_offset),
-        ),
+        float | None, _setting("stability_score_offset", "Shift of the threshold for that score, logits.")
     ] = None,
     box_nms_thresh: Annotated[
-        float | None,
-        typer.Option(
-            help="Highest box IoU of two masks of a crop, 0-1.", show_default=str(_DEFAULT.box_nms_thresh)
-        ),
+        float | None, _setting("box_nms_thresh", "Highest box IoU of two masks of a crop, 0-1.")
     ] = None,
     crop_n_layers: Annotated[
-        int | None,
-        typer.Option(
-            help="Layers of crops analysed again, magnified.", show_default=str(_DEFAULT.crop_n_layers)
-        ),
+        int | None, _setting("crop_n_layers", "Layers of crops analysed again, magnified.")
     ] = None,
     crop_nms_thresh: Annotated[
-        float | None,
-        typer.Option(
-            help="Highest box IoU of masks of two crops, 0-1.", show_default=str(_DEFAULT.crop_nms_thresh)
-        ),
+        float | None, _setting("crop_nms_thresh", "Highest box IoU of masks of two crops, 0-1.")
     ] = None,
     crop_overlap_ratio: Annotated[
         float | None,
         typer.Option(help="Overlap of crops as a share of the image side.", show_default="512/1500"),
     ] = None,
     crop_n_points_downscale_factor: Annotated[
-        int | None,
-        typer.Option(
-            help="Points per side are divided by this a layer.",
-            show_default=str(_DEFAULT.crop_n_points_downscale_factor),
-        ),
+        int | None, _setting("crop_n_points_downscale_factor", "Points per side are divided by this a layer.")
     ] = None,
     min_mask_region_area: Annotated[
-        int | None,
-        typer.Option(
-            help="Smaller holes and islands are removed, px².",
-            show_default=str(_DEFAULT.min_mask_region_area),
-        ),
+        int | None, _setting("min_mask_region_area", "Smaller holes and islands are removed, px².")
     ] = None,
     max_overlap: Annotated[
-        float | None,
-        typer.Option(
-            help="Largest share of a mask that better masks hold, 0-1.",
-            show_default=str(_DEFAULT.max_overlap),
-        ),
+        float | None, _setting("max_overlap", "Largest share of a mask that better masks hold, 0-1.")
     ] = None,
     method: Annotated[
-        Method | None,
-        typer.Option(
-            help="What finds lobes: the model, or the traditional threshold and watershed.",
-            show_default=_DEFAULT.method,
-        ),
+        Method | None, _setting("method", "What finds lobes: the model, or the traditional threshold and watershed.")
     ] = None,
     watershed_particles: Annotated[
         Brightness | None, _traditional("particles are bright, dark, or what is rounder.", _DEFAULT.watershed_particles)
@@ -242,17 +208,11 @@ def analyze(
     trim_area_first: Annotated[float | None, _filter("share of lobes at each end of the areas, first.")] = None,
     trim_area_last: Annotated[float | None, _filter("the same, last.")] = None,
     edge_weighting: Annotated[
-        EdgeWeighting | None,
-        typer.Option(
-            help="How statistics make up for particles that the edge hides.", show_default=_DEFAULT.edge_weighting
-        ),
+        EdgeWeighting | None, _setting("edge_weighting", "How statistics make up for particles that the edge hides.")
     ] = None,
     columns: Annotated[
         Columns | None,
-        typer.Option(
-            help="Columns of lobes.csv: standard, or with scikit-image's or ImageJ's besides.",
-            show_default=_DEFAULT.columns,
-        ),
+        _setting("columns", "Columns of lobes.csv: standard, or with scikit-image's or ImageJ's besides."),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Name or folder of another model.", show_default="the bundled one")
@@ -284,9 +244,7 @@ def analyze(
     """Find and measure particles and their lobes: tables, label image and overlay of every image."""
     # The options that are settings carry the settings' names.
     named = {field.name: context.params.get(field.name) for field in dataclasses.fields(Settings)}
-    chosen = settings_of(
-        preset, settings, {name: value for name, value in named.items() if value is not None}
-    )
+    chosen = settings_of(preset, settings, {name: value for name, value in named.items() if value is not None})
     from ..engine.exclusions import NO_EXCLUSIONS, Exclusions
     from ..engine.pipeline import Segmenter
     from ..engine.report_formats import chosen as chosen_formats

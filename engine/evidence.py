@@ -119,10 +119,17 @@ def contacts(labels: I32, pixels: NDArray[Any], area: Area, votes: Votes) -> Con
 
 def log_odds(found: Contacts) -> F64:
     """(M,) how much more likely the evidence of each pair is where its lobes are of one particle; logarithm."""
-    model = coefficients()["with votes" if found.voted else "without votes"]
-    values = np.empty((len(found.pairs), len(model["range"])))
+    return network(coefficients()["with votes" if found.voted else "without votes"], found.evidence)
+
+
+def network(model: Mapping[str, Any], terms: Mapping[str, F64]) -> F64:
+    """(M,) what a small network makes of M pairs; ``terms`` name → (M,), without unit.
+
+    ``model`` has under "range" the lowest and the highest of each term that counts, under "layers" weights and biases.
+    """
+    values = np.empty((len(next(iter(terms.values()))), len(model["range"])))
     for k, (name, (low, high)) in enumerate(model["range"].items()):
-        values[:, k] = np.clip(found.evidence[name], low, high)
+        values[:, k] = np.clip(terms[name], low, high)
     *hidden, (weights, bias) = model["layers"]
     for into, shift in hidden:
         values = np.tanh(values @ np.array(into) + shift)

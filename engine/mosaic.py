@@ -12,13 +12,14 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from . import claims, kernels, masks, nesting, outline, votes
+from . import claims, kernels, masks, nesting, outline, pieces, votes
 from .crop import Found
 from .outline import Gathered, Outlines
 from .preprocess import Tile
 from .ragged import Patches
-from .types import F32, I32, I64, Area, Bool
+from .types import F32, I32, I64, Area, Bool, Role
 from .votes import F64, Votes
 
 MARGIN: Final = 8
@@ -41,36 +42,72 @@ class Whole(NamedTuple):
     """Of the model's particle masks."""
     cut: int
     """Pixels that went to the background, as they no longer hung together with the rest of their lobe."""
+    joined: int
+    """Lobes that became part of another, of which they were pieces; where tiles overlap they count in each."""
     outlines: Outlines
     """Of the N lobes, from their logits, calibrated."""
 
 
-def disjoint(found: Found, tile: Area, max_overlap: float, fill: bool = False) -> tuple[I32, Found, int]:
-    """A tile's lobes without overlap: labels (h, w), the lobes that are left, in px of the tile, and pixels cut.
+class Disjoint(NamedTuple):
+    """A tile's lobes without overlap."""
 
-    Lobe i of those left is label i + 1; the best come first. See ``masks.resolve``, and ``claims`` for ``fill``.
+    labels: I32
+    """(h, w): lobe i is label i + 1."""
+    found: Found
+    """The lobes that are left, in px of the tile, best first."""
+    cut: int
+    """As in ``Whole``."""
+    joined: int
+    """Lobes that became part of another."""
+
+
+def disjoint(
+    found: Found, tile: Area, max_overlap: float, fill: bool = False, pixels: NDArray[Any] | None = None
+) -> Disjoint:
+    """Every pixel of a tile to one of its lobes; what reaches all four edges of the tile is ground, not a lobe.
+
+    See ``masks.resolve``, ``claims`` for ``fill``, and
+    ``pieces`` for ``pixels``, (h, w) grey values by which pieces of one lobe are told; None: they are not.
     """
     corner = np.array([tile.col0, tile.row0] * 2, np.int32)
+    told = Role.UNKNOWN not in found.lobes.role
     found = nesting.with_roles(found)
     found = replace(found, lobes=replace(found.lobes, boxes=found.lobes.boxes - corner),
                     particles=replace(found.particles, boxes=found.particles.boxes - corner))  # fmt: skip
+    if told:
+        found = found[np.flatnonzero(~_spans(found.lobes, tile))]
     order = np.argsort(-found.lobes.iou, kind="stable")
     resolved = masks.resolve(found.lobes, order, tile.shape, max_overlap)
     if fill:
         found = claims.claimed(found[resolved.kept], tile.shape)
         resolved = masks.resolve(found.lobes, np.arange(len(found.lobes)), tile.shape, 1.0)
-    return resolved.labels, found[resolved.kept], resolved.cut
+    joined = 0
+    if pixels is not None and told:
+        apart = found[resolved.kept]
+        found = pieces.joined(apart, resolved.labels, pixels)
+        joined = len(apart.lobes) - len(found.lobes)
+        resolved = masks.resolve(found.lobes, np.arange(len(found.lobes)), tile.shape, 1.0)
+    return Disjoint(resolved.labels, found[resolved.kept], resolved.cut, joined)
+
+
+def _spans(lobes: Patches, tile: Area) -> Bool:
+    """(N,) bool: a mask, px of the tile, reaches all its edges."""
+    tight = lobes.tight
+    height, width = tile.shape
+    return np.asarray((tight <= 0)[:, :2].all(1) & (tight >= [width, height] * 2)[:, 2:].all(1), np.bool_)
 
 
 class Mosaic:
     """The label image of a micrograph as tiles are added to it, in any order; earlier ones keep their pixels."""
 
     def __init__(
-        self, shape: tuple[int, int], max_overlap: float, fill: bool = False, calibration: Mapping[str, Any] = _NONE
-    ) -> None:
+        self, shape: tuple[int, int], max_overlap: float, fill: bool = False, calibration: Mapping[str, Any] = _NONE,
+        pixels: NDArray[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.labels = np.zeros(shape, np.int32)
+        self.pixels = pixels
         self.max_overlap, self.fill, self.calibration = max_overlap, fill, calibration
-        self.cut = 0
+        self.cut = self.joined = 0
         self._scores: list[tuple[F32, F32]] = []
         self._outlines = Gathered()
         self._n = 0
@@ -80,8 +117,10 @@ class Mosaic:
     def add(self, tile: Tile, found: Found) -> None:
         """Make a tile's lobes disjoint, and place those whose middle lies in its core and is not taken yet."""
         area = tile.area
-        labels, kept, cut = disjoint(found, area, self.max_overlap, self.fill)
+        pixels = None if self.pixels is None else self.pixels[area.slices]
+        labels, kept, cut, joined = disjoint(found, area, self.max_overlap, self.fill, pixels)
         self.cut += cut
+        self.joined += joined
         if len(kept.lobes) == 0:
             return
         column, row = masks.deepest_points(labels).astype(np.int64).T
@@ -120,4 +159,4 @@ class Mosaic:
         iou, stability = (np.concatenate([none, *(s[k] for s in self._scores)]) for k in (0, 1))
         pairs = [self.labels.ravel()[pixels].astype(np.int64) - 1 for pixels, _ in self._votes]
         cast = Votes.summed(self._n, pairs, [amount for _, amount in self._votes])
-        return Whole(self.labels, iou, stability, cast, self.cut, self._outlines.whole())
+        return Whole(self.labels, iou, stability, cast, self.cut, self.joined, self._outlines.whole())

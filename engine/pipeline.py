@@ -194,7 +194,8 @@ def _of_model(
     zoom = choose_zoom(session, grey, micrograph.area, settings, log.timings)
     log.count(prompts=zoom.prompts)
     tiles = preprocess.tiles(micrograph.area, session.card, zoom.value)
-    mosaic = Mosaic(micrograph.pixels.shape, settings.max_overlap, settings.fill_particles, session.card.outline)
+    mosaic = Mosaic(micrograph.pixels.shape, settings.max_overlap, settings.fill_particles, session.card.outline,
+                    micrograph.pixels if settings.join_pieces else None)  # fmt: skip
     for i, tile in enumerate(tiles):
         part = log.part("segment", 0.05 + 0.8 * i / len(tiles), 0.8 / len(tiles))
         found = zoom.found.get(tile.area) or generate(
@@ -203,7 +204,7 @@ def _of_model(
         log.count(prompts=found.prompts, candidates=len(found.lobes))
         mosaic.add(tile, found)
     whole = mosaic.finish()
-    log.count(tiles=len(tiles), redrawn=count_redrawn(whole.outlines, zoom.value))
+    log.count(tiles=len(tiles), redrawn=count_redrawn(whole.outlines, zoom.value), joined=whole.joined)
     return _Found(whole, zoom=zoom.value, zoom_source=zoom.source)
 
 
@@ -213,7 +214,7 @@ def _of_watershed(grey: preprocess.Grey, micrograph: Micrograph, settings: Setti
     log.count(watershed_threshold=parted.threshold, particles_are_bright=int(parted.bright))
     unscored = np.full(len(parted.sets), np.nan, np.float32)
     no_votes = votes.Votes(len(unscored), np.empty((0, 2), np.int64), np.empty(0))
-    whole = Whole(parted.labels, unscored, unscored, no_votes, 0, outline.of_labels(parted.labels))
+    whole = Whole(parted.labels, unscored, unscored, no_votes, 0, 0, outline.of_labels(parted.labels))
     return _Found(whole, parted.sets)
 
 

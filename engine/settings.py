@@ -59,6 +59,9 @@ class Settings:
     where they get more solid, 0–1; 0: none, nor of models without windows, as SAM's are."""
     fill_particles: bool = True
     """What a particle's mask holds and none of its lobes does goes to the likeliest lobe nearby."""
+    join_pieces: bool = True
+    """Neighbours with neither neck nor crease between them are pieces of one lobe, as of a rod, and become one; not of
+    models whose masks have no roles, as SAM's."""
     stability_score_offset: float = 1.0
     """Shift of the logit threshold for the stability score, logits (SAM: 1.0)."""
     box_nms_thresh: float = 0.7
@@ -158,8 +161,9 @@ class Settings:
             share = getattr(self, name)
             if share is not None and not 0 < share < 0.5:
                 raise SettingsError(f"{name} must lie between 0 and 0.5 (a share of the lobes), not {share}.")
-        if not isinstance(self.fill_particles, bool):
-            raise SettingsError(f"fill_particles must be true or false, not {self.fill_particles!r}.")
+        for name in ("fill_particles", "join_pieces"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingsError(f"{name} must be true or false, not {getattr(self, name)!r}.")
         if self.roi is not None:
             object.__setattr__(self, "roi", _region(self.roi))
         if self.particle not in PARTICLES:
@@ -255,6 +259,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "inside_iou_thresh": 1.0,
         "redraw_solidity": 0.0,
         "fill_particles": False,
+        "join_pieces": False,
         "stability_score_thresh": 0.80,
         "crop_n_layers": 1,
         "crop_n_points_downscale_factor": 2,

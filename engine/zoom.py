@@ -29,7 +29,7 @@ COMFORTABLE: Final = 3.5
 scene of 12 px radius, 1.3 times as large, F1 at mask IoU 0.9 rises from 0.48 to 0.80), but blur grows with them, …"""
 COMFORT: Final = 2.0
 """… so that this is the most by which the usual zoom is multiplied for it."""
-WORSE: Final = 0.3
+WORSE: Final = 0.6
 """Weight (see ``_Look``) of the look at twice the zoom ÷ the usual one's below which nothing is enlarged, unless a
 finer look saw most: in strong noise lobes may drown in the coarse grain that enlarging makes of it."""
 ROOMY: Final = 0.75
@@ -154,7 +154,7 @@ def _look(
         # A coarse look needs no masks at the pixels of the file: it takes the shrunken tile for a micrograph.
         seen, place, whole = _shrunken(grey, tile, session.card, zoom, settings) if coarse else (grey, tile, area)
         found[tile] = generate(session, seen, place, whole, 1.0 if coarse else zoom, settings, timings)
-        labels, kept, _ = disjoint(found[tile], place, settings.max_overlap)
+        labels, kept, *_ = disjoint(found[tile], place, settings.max_overlap)
         sizes = np.bincount(labels.ravel(), minlength=1)[1:] / (zoom**2 if coarse else 1)
         radii.append(np.sqrt(sizes / np.pi).astype(np.float32))
         ious.append(kept.lobes.iou)

@@ -92,3 +92,11 @@ def test_tiles_leave_no_seams(particle):
     edges = np.diff(labels[:, 748:752], axis=1) != 0
     assert edges[:, 1].mean() < 0.25
     assert (result.sets["lobes"] <= 3).mean() > 0.97
+
+
+def test_what_reaches_all_edges_is_ground():
+    area = Area(0, 0, 40, 60)
+    parted = mosaic.disjoint(boxes((0, 0, 60, 40), (5, 5, 15, 15), (0, 0, 60, 39)), area, 0.5)
+    assert parted.found.lobes.boxes.tolist() == [[5, 5, 15, 15], [0, 0, 60, 39]]
+    noise = np.random.default_rng(0).normal(120, 1, (200, 300)).astype(np.uint8)
+    assert len(Segmenter(device="cpu").analyze(noise).masks) == 0

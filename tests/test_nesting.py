@@ -156,7 +156,7 @@ def test_wholes_vote_for_their_lobes_and_lobes_in_none_for_themselves() -> None:
 
 
 def test_a_tile_without_roles_has_the_pixels_of_its_lobes() -> None:
-    labels, kept, _ = disjoint(found(LARGE | SMALL, LARGE, SMALL), Area(0, 0, *SHAPE), 0.5)
+    labels, kept, *_ = disjoint(found(LARGE | SMALL, LARGE, SMALL), Area(0, 0, *SHAPE), 0.5)
     assert len(kept.lobes) == labels.max() == 2
     assert np.count_nonzero(labels) == np.count_nonzero(LARGE | SMALL)
     assert labels[40, 40] != labels[40, 75]

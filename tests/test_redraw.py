@@ -13,7 +13,7 @@ from samcolloid_edge.engine.synthetic import Rendered, Scene, render
 from samcolloid_edge.engine.types import Result
 from test_masks import patches
 
-RADIUS = 66.0
+RADIUS = 90.0
 
 
 @pytest.fixture(scope="module")
