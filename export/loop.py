@@ -70,9 +70,9 @@ def run(
 
     Step i learns from ``make(first + i)``; of ``losses(net, example)`` those named with a leading ``+`` are summed,
     the others are figures to print. ``keep`` bounds the memory of the running average of the weights, a state of its
-    own as ``stage-….pt`` every ``stage`` hours; ``notes`` are kept with each state. Hours are the processor's time
-    divided by torch's threads: a process that is stopped for a while, or shares its cores, does not count what it did
-    not get. One that is ended loses 3 minutes at most.
+    own as ``stage-….pt`` every ``stage`` hours; ``notes`` are kept with each state, of one that goes on those it has.
+    Hours are the processor's time divided by torch's threads: a process that is stopped for a while, or shares its
+    cores, does not count what it did not get. One that is ended loses 3 minutes at most.
     """
     average = copy.deepcopy(net)
     optimiser = torch.optim.AdamW(net.parameters(), lr=schedule.peak, weight_decay=0.01, fused=True)
@@ -84,6 +84,7 @@ def run(
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         step, seconds = state["step"], state["seconds"]
+        notes = {name: state[name] for name in notes or {}}
     saved, before = time.monotonic(), time.process_time()
     running: dict[str, float] = {}
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_yield_to_training) as pool:

@@ -150,6 +150,8 @@ def test_training_goes_on_from_an_exported_model(state, tmp_path):
         if "auxiliary" not in name:
             torch.testing.assert_close(value, before[name], rtol=0, atol=1e-6)
     assert after["start"].startswith("colloid-tiny ")
+    train.train(tmp_path / "on", Schedule(1e-9, 1.0, 0.0), 1, start=locate(None), most_steps=2)
+    assert torch.load(tmp_path / "on" / "state.pt", weights_only=True)["start"] == after["start"]
 
 
 def test_the_hard_iou_is_that_of_the_masks_the_engine_makes(monkeypatch):
