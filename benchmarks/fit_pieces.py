@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from unittest import mock
 
 import numpy as np
 import sets
@@ -62,16 +61,8 @@ def scene(seed: int) -> Scene:
 def analysed(seed: int, segmenter: Segmenter) -> Tile | None:
     """One scene with its pieces apart; None where there are no neighbours."""
     truth = render(scene(seed))
-    seen: list[Contacts] = []
-
-    def listen(*arguments: Any) -> Contacts:
-        seen.append(contacts(*arguments))
-        return seen[-1]
-
-    contacts = evidence.contacts
-    with mock.patch.object(evidence, "contacts", listen):
-        result = segmenter.analyze(truth.image, settings=Settings(join_pieces=False))
-    return tile_of(truth, result, seen[-1]) if len(seen[-1].pairs) and seen[-1].voted else None
+    result, contacts = sets.heard(truth, segmenter, Settings(join_pieces=False))
+    return tile_of(truth, result, contacts) if len(contacts.pairs) and contacts.voted else None
 
 
 def tile_of(truth: Rendered, result: Result, contacts: Contacts) -> Tile:

@@ -103,6 +103,12 @@ def scene(seed: int) -> Scene:
 def analysed(seed: int, segmenter: Segmenter, settings: Settings | None = None) -> tuple[Case, Result]:
     """One scene as a user would analyse it, with the evidence that its grouping saw."""
     truth = render(scene(seed))
+    result, contacts = heard(truth, segmenter, settings)
+    return case_of(truth, result.masks.labels(), contacts, result.masks.iou), result
+
+
+def heard(truth: Rendered, segmenter: Segmenter, settings: Settings | None) -> tuple[Result, Contacts]:
+    """The analysis of a rendering, and the evidence that its grouping saw."""
     seen: list[Contacts] = []
 
     def listen(*arguments: Any) -> Contacts:
@@ -112,7 +118,7 @@ def analysed(seed: int, segmenter: Segmenter, settings: Settings | None = None) 
     contacts = evidence.contacts
     with mock.patch.object(evidence, "contacts", listen):
         result = segmenter.analyze(truth.image, truth.scene.pixel_size, settings=settings)
-    return case_of(truth, result.masks.labels(), seen[-1], result.masks.iou), result
+    return result, seen[-1]
 
 
 def case_of(truth: Rendered, labels: NDArray[Any], contacts: Contacts, iou: F32) -> Case:

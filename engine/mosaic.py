@@ -81,13 +81,13 @@ def disjoint(
     if fill:
         found = claims.claimed(found[resolved.kept], tile.shape)
         resolved = masks.resolve(found.lobes, np.arange(len(found.lobes)), tile.shape, 1.0)
-    joined = 0
-    if pixels is not None and told:
-        apart = found[resolved.kept]
-        found = pieces.joined(apart, resolved.labels, pixels)
-        joined = len(apart.lobes) - len(found.lobes)
-        resolved = masks.resolve(found.lobes, np.arange(len(found.lobes)), tile.shape, 1.0)
-    return Disjoint(resolved.labels, found[resolved.kept], resolved.cut, joined)
+    apart = found[resolved.kept]
+    whole = apart if pixels is None or not told else pieces.joined(apart, resolved.labels, pixels)
+    if whole is apart:
+        return Disjoint(resolved.labels, apart, resolved.cut, 0)
+    joined = len(apart.lobes) - len(whole.lobes)
+    resolved = masks.resolve(whole.lobes, np.arange(len(whole.lobes)), tile.shape, 1.0)
+    return Disjoint(resolved.labels, whole[resolved.kept], resolved.cut, joined)
 
 
 def _spans(lobes: Patches, tile: Area) -> Bool:

@@ -137,6 +137,17 @@ def grown(found: Partition, pairs: I64, weight: F64) -> Partition:
         sets = in_order(sets).astype(np.int64)
 
 
+def connected(n: int, pairs: I64) -> I64:
+    """(n,) int64: of each of n the first of those it hangs together with through ``pairs`` (M, 2)."""
+    number = np.arange(n, dtype=np.int64)
+    one, other = pairs.T
+    while len(one) and (number[one] != number[other]).any():
+        least = np.minimum(number[one], number[other])
+        np.minimum.at(number, one, least)
+        np.minimum.at(number, other, least)
+    return number
+
+
 def in_order(names: NDArray[np.integer]) -> I32:
     """(N,) any number for each set → (N,) int32 0 to S − 1 in the order of each set's first lobe."""
     _, first, inverse = np.unique(names, return_index=True, return_inverse=True)

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from . import evidence, masks, votes
+from . import evidence, masks, partition, votes
 from .crop import Found
 from .evidence import Contacts
 from .ragged import Patches
@@ -49,7 +49,7 @@ def joined(found: Found, labels: I32, pixels: NDArray[Any]) -> Found:
     height, width = labels.shape
     near = evidence.contacts(labels, pixels, Area(0, 0, height, width), votes.count(labels, found.particles))
     one = log_odds(near, found.lobes.iou) > LEAST
-    group = _connected(len(found.lobes), near.pairs[one])
+    group = partition.connected(len(found.lobes), near.pairs[one])
     members = np.flatnonzero(np.bincount(group)[group] > 1)
     if len(members) == 0:
         return found
@@ -97,15 +97,6 @@ def coefficients() -> dict[str, Any]:
     """The network as ``pieces.json`` has it, with where it comes from."""
     data: dict[str, Any] = json.loads((resources.files(__package__) / "pieces.json").read_text("utf-8"))
     return data
-
-
-def _connected(n: int, pairs: I64) -> I64:
-    """(n,) of each lobe the first of those it hangs together with through ``pairs`` (M, 2)."""
-    group = np.arange(n)
-    for i, j in pairs.tolist():
-        low, high = sorted((group[i], group[j]))
-        group[group == high] = low
-    return group
 
 
 def _whole(lobes: Patches, members: I64, labels: I32) -> Patches:

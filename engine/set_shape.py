@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from . import measure
 from .lobes import strips
-from .partition import in_order
+from .partition import connected, in_order
 from .table import Table
 from .types import I32, I64, Area, Micrograph
 
@@ -68,12 +68,6 @@ def clusters(set_index: I32, pairs: I64, gap: F64) -> Mapping[str, I32]:
     ``gap`` (M,) the least distance of their pixel centres, px. Returns ``cluster`` (S,) int32, from 1 in the order of
     the first set, and ``cluster_sets`` (S,) int32, how many sets the cluster has.
     """
-    number = np.arange(int(set_index.max(initial=-1)) + 1)
-    touch = set_index[pairs[gap <= TOUCHING]]
-    one, other = touch[(touch >= 0).all(1)].T
-    while len(one) and (number[one] != number[other]).any():
-        least = np.minimum(number[one], number[other])
-        np.minimum.at(number, one, least)
-        np.minimum.at(number, other, least)
-    cluster = in_order(number)
+    touch = set_index[pairs[gap <= TOUCHING]].astype(np.int64)
+    cluster = in_order(connected(int(set_index.max(initial=-1)) + 1, touch[(touch >= 0).all(1)]))
     return {"cluster": cluster + 1, "cluster_sets": np.bincount(cluster, minlength=1)[cluster].astype(np.int32)}

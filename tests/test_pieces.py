@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from samcolloid_edge import Segmenter, Settings, SettingsError
-from samcolloid_edge.engine import evidence, pieces
+from samcolloid_edge.engine import evidence, partition, pieces
 from samcolloid_edge.engine.crop import Found
 from samcolloid_edge.engine.evidence import Contacts
 from samcolloid_edge.engine.matching import mask_overlaps, match
@@ -75,8 +75,8 @@ def test_a_gap_between_pieces_is_closed_but_no_other_lobe_loses_a_pixel(monkeypa
 
 def test_pieces_hang_together_through_others() -> None:
     pairs = np.array([[3, 4], [0, 3], [1, 2], [4, 6]])
-    assert pieces._connected(8, pairs).tolist() == [0, 1, 1, 0, 0, 5, 0, 7]
-    assert pieces._connected(2, np.empty((0, 2), np.int64)).tolist() == [0, 1]
+    assert partition.connected(8, pairs).tolist() == [0, 1, 1, 0, 0, 5, 0, 7]
+    assert partition.connected(2, np.empty((0, 2), np.int64)).tolist() == [0, 1]
 
 
 def test_masks_without_roles_are_left_to_their_nesting(monkeypatch: pytest.MonkeyPatch) -> None:
