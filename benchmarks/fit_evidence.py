@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,10 @@ RIDGE: Final = 1.0
 """Penalty of the confidence's squared coefficients, of standardised terms, in sets."""
 HIDDEN: Final = (16, 16)
 EPOCHS: Final = 200
+IN_CONTEXT: Final[dict[str, Any]] = {"hidden": (32, 32), "decay": 0.3}
+"""What is the same for all pairs of a scene would be known by heart."""
+TOLD: Final = ("votes", "overlap of equal areas", "crease")
+"""Evidence of which a pair also sees the mean of the others of its micrograph."""
 OUTER: Final = (0.005, 0.995)
 """Quantiles beyond which evidence is clipped: what the fit has not seen does not count for more."""
 
@@ -49,18 +53,27 @@ def logistic(terms: dict[str, F64], yes: NDArray[np.bool_], ridge: float) -> tup
 
 
 def fit_pairs(cases: Sequence[Case], without: Sequence[str]) -> dict[str, Any]:
-    """The network of pairs: log-odds less those of any pair, so that what particles are like is not told twice."""
-    same: list[NDArray[np.bool_]] = []
-    terms: dict[str, list[F64]] = {name: [] for name in cases[0].contacts.evidence if name not in without}
+    """Both networks of pairs; the second gives log-odds less those of any pair, as what particles are is told later."""
+    real, same = [], []
     for case in cases:
         one, other = case.lobe[case.contacts.pairs.T]
-        real = (one >= 0) & (other >= 0)
-        same.append((case.particles[one] == case.particles[other])[real])
-        for name, of in terms.items():
-            of.append(case.contacts.evidence[name][real])
+        real.append((one >= 0) & (other >= 0))
+        same.append((case.particles[one] == case.particles[other])[real[-1]])
     yes = np.concatenate(same)
-    model = weighed({name: np.concatenate(of) for name, of in terms.items()}, yes)
-    model["layers"][-1][1] -= float(np.log(yes.mean() / (1 - yes.mean())))
+
+    def gathered(of_cases: Sequence[Mapping[str, F64]]) -> dict[str, F64]:
+        names = [name for name in of_cases[0] if name not in without]
+        return {name: np.concatenate([terms[name][which] for terms, which in zip(of_cases, real, strict=True)])
+                for name in names}  # fmt: skip
+
+    terms = gathered([case.contacts.evidence for case in cases])
+    model: dict[str, Any] = {"by itself": weighed(terms, yes), "usual": {}}
+    for name in (name for name in TOLD if name in terms):
+        values = np.clip(terms[name], *model["by itself"]["range"][name])
+        model["usual"][name] = [round(float(values[yes == one].mean()), 5) for one in (False, True)]
+    seen = [evidence.in_context(model, case.contacts.evidence) for case in cases]
+    model["in context"] = weighed(gathered(seen), yes, **IN_CONTEXT)
+    model["in context"]["layers"][-1][1] -= float(np.log(yes.mean() / (1 - yes.mean())))
     return model
 
 

@@ -90,7 +90,7 @@ def fit(tiles: Sequence[Tile], source: str) -> dict[str, Any]:
         for tile in tiles[part::PARTS]:
             by_itself = evidence.network(others, tile.terms)
             pair.append(by_itself[tile.counts])
-            common.append(np.full(len(pair[-1]), pieces.common(by_itself[tile.could_be])))
+            common.append(np.full(len(pair[-1]), evidence.common(by_itself[tile.could_be])))
             one.append(tile.one[tile.counts])
     intercept, weights = logistic({"pair": np.concatenate(pair), "tile": np.concatenate(common)},
                                   np.concatenate(one), RIDGE)  # fmt: skip

@@ -2,7 +2,9 @@
 
 The evidence is the border that two lobes share, the gap between them, how far the circles through the free parts of
 their outlines overlap, the crease in the grey values along the border, and the particle masks that hold both. A
-small network weighs it; its coefficients are data (``evidence.json``), fitted on rendered micrographs.
+small network weighs it pair by pair; a second one also sees what pairs of this micrograph are like, those that are
+likely of one particle and the others: where lobes of one particle barely touch, so does the next pair that does. Their
+coefficients are data (``evidence.json``), fitted on rendered micrographs.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ SAMPLE: Final = 2**22
 """px."""
 ROWS: Final = 256
 """Of an image that are looked at together, so that memory does not grow with it."""
+STEADY: Final = 3.0
+"""Usual pairs that are added to those of a micrograph, so that a few do not tell what it holds."""
 FREE_ARC: Final = (0.3, 0.6, 1.6)
 """A circle is fitted where this share of the outline is free, and counts where its radius is within these factors of
 the radius of equal area; else the circle of equal area stands for it."""
@@ -119,7 +123,31 @@ def contacts(labels: I32, pixels: NDArray[Any], area: Area, votes: Votes) -> Con
 
 def log_odds(found: Contacts) -> F64:
     """(M,) how much more likely the evidence of each pair is where its lobes are of one particle; logarithm."""
-    return network(coefficients()["with votes" if found.voted else "without votes"], found.evidence)
+    model = coefficients()["with votes" if found.voted else "without votes"]
+    return network(model["in context"], in_context(model, found.evidence))
+
+
+def in_context(model: Mapping[str, Any], evidence: Mapping[str, F64]) -> dict[str, F64]:
+    """Name → (M,): the evidence of the M pairs of a micrograph, what it says by itself, and what all pairs are like.
+
+    ``model`` has under "by itself" what ``network`` takes, and under "usual" name → mean of pairs of two particles and
+    of one.
+    """
+    by_itself = network(model["by itself"], evidence)
+    same = 1 / (1 + np.exp(-by_itself))
+    likely = {"apart": 1 - same, "together": same}
+    terms = {**evidence, "by itself": by_itself, "common": np.full_like(by_itself, common(by_itself))}
+    for name, usual in model["usual"].items():
+        values = np.clip(evidence[name], *model["by itself"]["range"][name])
+        for (what, weight), mean in zip(likely.items(), usual, strict=True):
+            told = (weight @ values + STEADY * mean) / (weight.sum() + STEADY)
+            terms[f"{name}, {what}"] = np.full_like(by_itself, told)
+    return terms
+
+
+def common(by_itself: F64) -> float:
+    """How many pairs of all belong together, −1–1, from the log-odds of each by itself (M,)."""
+    return float((np.tanh(by_itself / 4).sum() - STEADY) / (len(by_itself) + STEADY))
 
 
 def network(model: Mapping[str, Any], terms: Mapping[str, F64]) -> F64:

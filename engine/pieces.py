@@ -34,8 +34,6 @@ GAP: Final = 3.0
 """… and the greatest gap between them, px: what a border of both leaves out."""
 SMALLEST: Final = 7.0
 """Least radius of the smaller one, px: between smaller ones a neck is not resolved."""
-STEADY: Final = 3.0
-"""Pairs that are taken to be lobes for sure beside those of a tile, so that a few do not tell what it holds."""
 
 
 def joined(found: Found, labels: I32, pixels: NDArray[Any]) -> Found:
@@ -69,15 +67,10 @@ def log_odds(near: Contacts, iou: F32) -> F64:
     model = coefficients()
     by_itself = evidence.network(model, terms(near, iou))
     could_be = touching(near)
-    context = model["context"]
-    total = context["intercept"] + context["pair"] * by_itself + context["tile"] * common(by_itself[could_be])
+    context, common = model["context"], evidence.common(by_itself[could_be])
+    total = context["intercept"] + context["pair"] * by_itself + context["tile"] * common
     resolved = near.evidence["size"] >= math.log(SMALLEST)
     return np.where(could_be & resolved, total, -np.inf)
-
-
-def common(by_itself: F64) -> float:
-    """How common pieces are among the pairs of a tile that could be, −1–1, from the log-odds of each by itself (K,)."""
-    return float((np.tanh(by_itself / 4).sum() - STEADY) / (len(by_itself) + STEADY))
 
 
 def touching(near: Contacts) -> Bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +37,7 @@ NEAR, FAR = 40, 800
 stand for all: five times cheaper than the whole map, and small lobes lose nothing."""
 PLAIN = 0.4
 """Share of the micrographs that are of ``Scene.random`` alone; the others are of everything."""
-SHARES: Final = {"rods": 0.28, "empty": 0.15, "noise": 0.03}
+SHARES: Final = {"rods": 0.28, "empty": 0.18, "noise": 0.03}
 """Of everything, what is hard to learn or to unlearn has more than its share."""
 INVERTED = 0.2
 """Share of the micrographs that are shown as their negatives."""
@@ -45,6 +45,10 @@ ENLARGED = 0.45
 """Share of the micrographs that are shown as ones of fewer pixels, as the engine enlarges them for small lobes, …"""
 ENLARGED_BY = (1.15, 2.2)
 """… by so much."""
+EMPTY_ENLARGED, EMPTY_ENLARGED_BY = 0.7, (1.15, 6.0)
+"""The same of micrographs that hold nothing: in them the engine looks at every zoom, for the smallest lobes and …"""
+EMPTY_SHRUNKEN, MOST_SHRUNKEN = 0.3, 3
+"""… for the largest: share of those that are shown of a larger field instead, shrunken to at least 1 ÷ this."""
 LEAST_AREA = 12
 """Visible lobes below this are not prompted, px²."""
 
@@ -110,11 +114,11 @@ def _pooled(image: NDArray[np.float32]) -> NDArray[np.float32]:
     return image.reshape(h // STRIDE, STRIDE, w // STRIDE, STRIDE).mean((1, 3))
 
 
-def _enlarged(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def _enlarged(image: NDArray[np.uint8], rng: np.random.Generator, by: tuple[float, float]) -> NDArray[np.uint8]:
     """The micrograph as if taken with fewer pixels and enlarged: its noise has the same SD, but is coarser."""
     from PIL import Image
 
-    zoom = float(np.exp(rng.uniform(*np.log(ENLARGED_BY))))
+    zoom = float(np.exp(rng.uniform(*np.log(by))))
     side, bilinear = round(SIDE / zoom), Image.Resampling.BILINEAR
     # Between neighbours grey values differ mostly by noise.
     noise = 1.4826 / np.sqrt(2) * float(np.median(np.abs(np.diff(image.astype(np.float32), axis=1))))
@@ -131,15 +135,20 @@ def example(seed: int) -> Example:
     cv2.setNumThreads(1)
     rng = np.random.default_rng([seed, 3])
     shape = (SIDE, SIDE)
-    truth = render(Scene.random(seed, shape) if rng.random() < PLAIN else everything(seed, shape, **SHARES))
-    image, lobes, particles = truth.image, truth.lobes, truth.particles
+    scene = Scene.random(seed, shape) if rng.random() < PLAIN else everything(seed, shape, **SHARES)
+    empty = scene.max_particles == 0
+    shrunken = int(rng.integers(2, MOST_SHRUNKEN + 1)) if empty and rng.random() < EMPTY_SHRUNKEN else 1
+    truth = render(replace(scene, shape=(SIDE * shrunken, SIDE * shrunken)))
+    image, lobes, particles = truth.image, truth.lobes[:SIDE, :SIDE], truth.particles[:SIDE, :SIDE]
     if rng.random() < 0.5:
         image = np.ascontiguousarray(image.T)
         lobes, particles = np.ascontiguousarray(lobes.T), np.ascontiguousarray(particles.T)
     if rng.random() < INVERTED:
         image = 255 - image
-    if rng.random() < ENLARGED:
-        image = _enlarged(image, rng)
+    if shrunken > 1:
+        image = np.asarray(cv2.resize(image, shape, interpolation=cv2.INTER_AREA), np.uint8)
+    elif rng.random() < (EMPTY_ENLARGED if empty else ENLARGED):
+        image = _enlarged(image, rng, EMPTY_ENLARGED_BY if empty else ENLARGED_BY)
     area = np.bincount(lobes.ravel())
     area[0] = 0
     candidates = np.flatnonzero(area >= LEAST_AREA)

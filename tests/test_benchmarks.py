@@ -174,6 +174,23 @@ def test_a_set_of_a_partly_hidden_particle_counts_only_when_wrong(rendered: Modu
     assert (wrong.found, wrong.truth, wrong.predicted) == (0, 0, 1)
 
 
+def test_circles_part_a_particle_along_their_chord_and_leave_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    import ceiling
+
+    rows, cols = np.indices((60, 120))
+    left, right, other = ((cols - x) ** 2 + (rows - 30) ** 2 <= r * r for x, r in ((30, 20), (52, 12), (100, 15)))
+    lobes = np.select([right, left, other], [2, 1, 3]).astype(np.int32)  # the smaller one in front
+    centres, radii = np.array([[30.0, 30.0], [52.0, 30.0], [100.0, 30.0]]), np.array([20.0, 12.0, 15.0])
+    truth = replace(hand_made_scene(), lobes=lobes, particles=np.array([0, 1, 1, 2], np.int32)[lobes], centres=centres,
+                    radii=radii, visible_fraction=np.ones(3))  # fmt: skip
+    labels = ceiling.of_circles(truth)
+    chord = (52**2 - 30**2 - 12**2 + 20**2) / (2 * 22)
+    np.testing.assert_array_equal(labels[30, 11:64], 1 + (np.arange(11, 64) > chord))
+    np.testing.assert_array_equal(labels == 3, other)
+    np.testing.assert_array_equal(labels > 0, lobes > 0)
+
+
 def test_the_rendered_scenes_are_what_the_bar_says(rendered: ModuleType) -> None:
     cases = [case for case in rendered.read_cases() if case.group == "bar"]
     assert len(cases) == 40 and len({case.scene.seed for case in cases}) == 40

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from samcolloid_edge.engine import group
+from samcolloid_edge.engine import evidence, group
 from samcolloid_edge.engine.evidence import contacts
 from samcolloid_edge.engine.group import INCOMPLETE, group_by_evidence, group_published, remarks
 from samcolloid_edge.engine.settings import Particle
@@ -58,6 +58,35 @@ def test_masks_that_hold_whole_particles_leave_no_doubt() -> None:
     votes = Votes.summed(len(of), [np.stack([i, j], 1)[held]], [np.bincount(of)[of[i[held]]].astype(float)])
     with_votes = same(truth, grouped(truth, "auto", votes).sets)
     assert with_votes >= 0.95 and with_votes > same(truth, grouped(truth, "auto").sets)
+
+
+def test_beside_pairs_of_one_particle_that_barely_overlap_another_such_pair_is_likelier() -> None:
+    # By itself an overlap of 0 says nothing, one of 1 and −1 nearly all.
+    by_itself = {"range": {"overlap": (-1.0, 1.0)}, "layers": [[[4.0], 0.0]]}
+    model = {"by itself": by_itself, "usual": {"overlap": [-0.5, 0.5]}}
+    overlap = np.array([0.0, *[1.0] * 20, *[-1.0] * 10, 7.0])
+    terms = evidence.in_context(model, {"overlap": overlap})
+    np.testing.assert_array_equal(terms["overlap"], overlap)
+    np.testing.assert_allclose(terms["by itself"], 4 * np.clip(overlap, -1, 1))
+    same = 1 / (1 + np.exp(-4 * np.clip(overlap, -1, 1)))
+    together = ((same * np.clip(overlap, -1, 1)).sum() + 3 * 0.5) / (same.sum() + 3)
+    apart = (((1 - same) * np.clip(overlap, -1, 1)).sum() - 3 * 0.5) / ((1 - same).sum() + 3)
+    np.testing.assert_allclose(terms["overlap, together"], together)
+    np.testing.assert_allclose(terms["overlap, apart"], apart)
+    np.testing.assert_allclose(terms["common"], (np.tanh(terms["by itself"] / 4).sum() - 3) / 35)
+    alone = evidence.in_context(model, {"overlap": np.zeros(0)})
+    assert all(of.shape == (0,) for of in alone.values())
+
+
+def test_what_a_pair_is_held_for_depends_on_the_others_of_the_micrograph() -> None:
+    truth = scene("dumbbell")
+    n = len(truth.radii)
+    found = contacts(truth.lobes, truth.image, truth.area, Votes.summed(n, [], []))
+    counts = np.zeros(n, bool)
+    counts[found.pairs[0]] = True
+    alone = evidence.log_odds(found.among(counts))
+    assert alone.shape == (1,) and np.isfinite(alone).all()
+    assert abs(alone[0] - evidence.log_odds(found)[0]) > 1e-3
 
 
 @pytest.mark.parametrize(("particle", "most"), [("sphere", 1), ("dumbbell", 2), ("trimer", 3)])

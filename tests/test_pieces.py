@@ -87,10 +87,10 @@ def test_masks_without_roles_are_left_to_their_nesting(monkeypatch: pytest.Monke
 
 
 def test_what_is_common_in_a_tile_counts_and_a_few_pairs_say_little() -> None:
-    assert pieces.common(np.array([])) == -1
-    assert pieces.common(np.full(1000, 40.0)) == pytest.approx(1, abs=0.01)
-    assert pieces.common(np.full(1000, -40.0)) == pytest.approx(-1, abs=0.01)
-    assert pieces.common(np.full(2, 40.0)) < 0
+    assert evidence.common(np.array([])) == -1
+    assert evidence.common(np.full(1000, 40.0)) == pytest.approx(1, abs=0.01)
+    assert evidence.common(np.full(1000, -40.0)) == pytest.approx(-1, abs=0.01)
+    assert evidence.common(np.full(2, 40.0)) < 0
     assert pieces.coefficients()["context"]["tile"] > 0 < pieces.coefficients()["context"]["pair"]
 
 
