@@ -5,7 +5,7 @@ Both go through the engine's own lines: a ``Torch`` session answers like onnxrun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from ..engine import preprocess
 from ..engine.generate import generate
 from ..engine.preprocess import Grey
-from ..engine.ragged import Patches
 from ..engine.session import Session
 from ..engine.settings import Settings
 from ..engine.synthetic import Scene, render
-from ..engine.types import U8, Area, Bool
+from ..engine.types import U8, Area
 from ..models.card import ModelCard
 from ..models.contract import WINDOW
+from .same_masks import SAME, Mask, best_iou, bitmaps, matched
 
 SCENES: Final = tuple(
     Scene(seed=700 + i, shape=(768, 1024), particle=particle, radius_px=radius, packing=packing)
@@ -34,8 +34,6 @@ SCENES: Final = tuple(
 """At the size of the model's frame, so that nothing is resized. No training sees these seeds."""
 TENSOR_POINTS: Final = 16
 """Prompts an image whose tensors are compared, whatever their predicted IoU."""
-SAME: Final = 0.9
-"""Mask IoU from which a mask of one run is found again in the other."""
 FEWEST: Final = 50
 """Masks that must survive in the reference's runs for the figures of masks to count."""
 GATE: Final = 0.8
@@ -184,9 +182,9 @@ class Reference:
             ours.run(session, self.settings)
             for name, expected in theirs.tensors.items():
                 _compare(report.differences, name, ours.tensors[name], expected)
-            best = _best_iou(theirs.masks, ours.masks)
+            best = best_iou(theirs.masks, ours.masks)
             report.mask_iou += best.tolist()
-            report.found += _matched(theirs.masks, ours.masks)
+            report.found += matched(theirs.masks, ours.masks)
             report.theirs += len(theirs.masks)
             report.ours += len(ours.masks)
             progress((i + 1) / len(self.sides))
@@ -211,7 +209,7 @@ class _Side:
             "iou_predictions": found["iou_predictions"],
             "low_res_masks": found["low_res_masks"],
         }
-        self.masks: list[tuple[tuple[int, int, int, int], Bool]] = []
+        self.masks: list[Mask] = []
 
     def prompts(self, points: NDArray[np.float32], gate: float) -> dict[str, NDArray[Any]]:
         """The decoder's inputs for (N, 2) points, (x, y), image px."""
@@ -226,7 +224,7 @@ class _Side:
         area = Area(0, 0, *self.image.shape)
         known = _Encoded(session, self.embedding)
         found = generate(known, Grey(self.image), area, area, self.zoom, settings, {})  # type: ignore[arg-type]
-        self.masks = list(_bitmaps(found.lobes))
+        self.masks = list(bitmaps(found.lobes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,38 +265,3 @@ def _compare(worst: dict[str, float], name: str, ours: NDArray[Any], theirs: NDA
     # max() and a NaN: the first operand stays; np.maximum hands a NaN on.
     worst[name] = float(np.maximum(worst.get(name, 0.0), apart.max()))
     worst[f"{name} (mean)"] = float(np.maximum(worst.get(f"{name} (mean)", 0.0), apart.mean()))
-
-
-def _bitmaps(patches: Patches) -> Iterator[tuple[tuple[int, int, int, int], Bool]]:
-    for box, first, last in zip(patches.boxes.tolist(), patches.offsets[:-1], patches.offsets[1:], strict=True):
-        x0, y0, x1, y1 = box
-        yield (x0, y0, x1, y1), (patches.logits[first:last] > 0).reshape(y1 - y0, x1 - x0)
-
-
-def _iou(one: tuple[tuple[int, int, int, int], Bool], two: tuple[tuple[int, int, int, int], Bool]) -> float:
-    (ax0, ay0, ax1, ay1), a = one
-    (bx0, by0, bx1, by1), b = two
-    x0, y0, x1, y1 = max(ax0, bx0), max(ay0, by0), min(ax1, bx1), min(ay1, by1)
-    if x0 >= x1 or y0 >= y1:
-        return 0.0
-    shared = int((a[y0 - ay0 : y1 - ay0, x0 - ax0 : x1 - ax0] & b[y0 - by0 : y1 - by0, x0 - bx0 : x1 - bx0]).sum())
-    return shared / max(int(a.sum()) + int(b.sum()) - shared, 1)
-
-
-def _ious(ones: list[Any], twos: list[Any]) -> NDArray[np.float64]:
-    return np.array([[_iou(a, b) for b in twos] for a in ones], np.float64).reshape(len(ones), len(twos))
-
-
-def _best_iou(theirs: list[Any], ours: list[Any]) -> NDArray[np.float64]:
-    """(N,) IoU of each of their masks with the nearest of ours; 0 where there is none."""
-    return _ious(theirs, ours).max(1, initial=0.0)
-
-
-def _matched(theirs: list[Any], ours: list[Any]) -> int:
-    """Pairs of masks that are each other's nearest, at IoU ``SAME`` or more."""
-    iou = _ious(theirs, ours)
-    if iou.size == 0:
-        return 0
-    nearest = iou.argmax(1)
-    mutual = iou.argmax(0)[nearest] == np.arange(len(iou))
-    return int((mutual & (iou.max(1) >= SAME)).sum())
