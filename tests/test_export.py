@@ -11,6 +11,7 @@ import pytest
 import torch
 from samcolloid_edge import ModelError
 from samcolloid_edge.engine.session import open_model
+from samcolloid_edge.engine.synthetic import render
 from samcolloid_edge.engine.types import Area, Embedding, Frame
 from samcolloid_edge.export import bundle, loop, train
 from samcolloid_edge.export.colloid import Colloid, normalise
@@ -51,17 +52,33 @@ def test_an_example_is_true_to_its_scene_and_repeats():
         assert target[cells == cell].max() > 0
 
 
+@pytest.mark.parametrize(("seed", "shrunken"), [(49, 1), (6, 2), (25, 3)])
+def test_a_micrograph_that_holds_nothing_is_seen_at_any_zoom_and_answers_nothing(monkeypatch, seed, shrunken):
+    shapes = []
+
+    def seen(scene):
+        shapes.append(scene.shape)
+        return render(scene)
+
+    monkeypatch.setattr(train, "render", seen)
+    item = train.example(train.FIRST_SEED + seed)
+    side = train.SIDE
+    assert shapes == [(side * shrunken, side * shrunken)]
+    assert item.image.shape == (side, side) and item.image.dtype == np.uint8
+    assert len(item.cells) == 0 and len(item.points) == train.POINTS + train.BESIDE and not item.labels.any()
+
+
 def test_an_enlarged_micrograph_has_as_much_noise_but_coarser():
     rng = np.random.default_rng(0)
     image = np.clip(rng.normal(120, 12, (train.SIDE, train.SIDE)), 0, 255).astype(np.uint8)
     for seed in range(5):
-        enlarged = train._enlarged(image, np.random.default_rng(seed))
+        enlarged = train._enlarged(image, np.random.default_rng(seed), (1.15, 2.2))
         assert enlarged.shape == image.shape and enlarged.dtype == np.uint8
         grain = enlarged.astype(float) - enlarged.mean()
         beside = (grain[:, 1:] * grain[:, :-1]).mean() / grain.var()
         assert enlarged.mean() == pytest.approx(image.mean(), abs=1)
         assert 5 < grain.std() < 13 and beside > 0.2
-    assert (train._enlarged(np.full_like(image, 7), rng) == 7).all()
+    assert (train._enlarged(np.full_like(image, 7), rng, (1.15, 6.0)) == 7).all()
 
 
 def test_cells_stand_for_the_whole_map():
