@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,23 +129,33 @@ def blend(net: Colloid, other: Colloid, share: float) -> None:
                          for key, value in net.state_dict().items()})  # fmt: skip
 
 
+def mean(weights: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of the weights that a training had at several times, which lies deeper in the valley than each of them
+    (Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, UAI 2018)."""
+    return {key: torch.stack([each[key] for each in weights]).mean(0) for key in weights[0]}
+
+
 def bundle(
     state_file: Path, folder: Path, evaluation: dict[str, Any] | None = None, start: Path | None = None,
-    share: float = 1.0,
+    share: float = 1.0, earlier: Sequence[Path] = (),
 ) -> ModelCard:  # fmt: skip
     """Write the model of a training state to ``folder``; raises ModelError where ONNX and torch disagree.
 
-    With ``start``, a model that the training began with or came by, ``share`` of the weights are the state's, the rest
-    its.
+    With ``earlier`` states of the same training its weights are the mean of all. With ``start``, a model that the
+    training began with or came by, ``share`` of the weights are these, the rest its.
     """
     state = torch.load(state_file, weights_only=True)
+    others = [torch.load(file, weights_only=True) for file in earlier]
     net = Colloid()
-    net.load_state_dict(state["average"])
+    net.load_state_dict(mean([each["average"] for each in (state, *others)]))
     blended = ""
+    if others:
+        steps = ", ".join(str(each["step"]) for each in others)
+        blended = f", the mean of the weights then and after {steps} steps"
     if start:
         blend(net, from_onnx(start), share)
         other = ModelCard.read(start / CARD)
-        blended = f"; {share:g} of these weights and {1 - share:g} of those of {other.name} {other.digest}"
+        blended += f"; {share:g} of these weights and {1 - share:g} of those of {other.name} {other.digest}"
     folder.mkdir(parents=True, exist_ok=True)
     write_onnx(net, folder)
     worst = parity(net, folder)
@@ -191,6 +202,7 @@ if __name__ == "__main__":
     parser.add_argument("--stages", type=Path, help="CSV of benchmarks/stages.py, for the card")
     parser.add_argument("--start", type=Path, help="the model that the training began with, to be blended with it")
     parser.add_argument("--share", type=float, default=0.7, help="of the trained weights where it is blended")
+    parser.add_argument("--mean", type=Path, nargs="*", default=(), help="earlier states to take the mean with")
     given = parser.parse_args()
     stages = read_stages(given.stages) if given.stages else None
-    print(bundle(given.state, given.folder, stages, given.start, given.share).to_json())
+    print(bundle(given.state, given.folder, stages, given.start, given.share, given.mean).to_json())

@@ -112,7 +112,7 @@ def run(
             over = seconds >= 3600 * schedule.until or step == most_steps
             kept = {"average": average.state_dict(), "step": step, "seconds": seconds, **(notes or {})}
             if seconds // (3600 * stage) > reached // (3600 * stage):
-                _write(kept, folder / f"stage-{seconds / 3600:05.1f}h.pt")
+                _write(kept, folder / f"stage-{seconds / 3600:06.2f}h.pt")
             if over or time.monotonic() - saved > KEPT_EVERY:
                 saved = time.monotonic()
                 _write({**kept, "net": net.state_dict(), "optimiser": optimiser.state_dict()}, state_file)

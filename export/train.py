@@ -247,7 +247,7 @@ def train(
     net = from_onnx(start) if start else Colloid()
     run(
         folder, net.train().to(memory_format=torch.channels_last), example, losses, FIRST_SEED + seed * 100_000_000,
-        schedule, keep=0.9985, stage=1.0, most_steps=most_steps, notes={"seed": seed, "start": start_of(start)},
+        schedule, keep=0.9985, stage=0.2, most_steps=most_steps, notes={"seed": seed, "start": start_of(start)},
     )  # fmt: skip
 
 

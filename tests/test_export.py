@@ -132,6 +132,22 @@ def test_a_blend_lies_between_what_was_trained_and_what_it_began_with(state, tmp
             torch.testing.assert_close(found[name], 0.25 * own[name] + 0.75 * start[name], rtol=1e-5, atol=1e-6)
 
 
+def test_the_mean_of_several_states_is_of_all_their_weights(state, tmp_path):
+    now = torch.load(state / "state.pt", weights_only=True)
+    earlier = []
+    for step, shift in ((11, 0.25), (12, 0.5)):
+        weights = {name: value + shift for name, value in now["average"].items()}
+        earlier.append(tmp_path / f"{step}.pt")
+        torch.save({**now, "average": weights, "step": step}, earlier[-1])
+    card = bundle.bundle(state / "state.pt", tmp_path / "mean", earlier=earlier)
+    assert f"{now['step']} steps" in card.source
+    assert "the mean of the weights then and after 11, 12 steps" in card.source
+    found = bundle.from_onnx(tmp_path / "mean").state_dict()
+    for name, value in now["average"].items():
+        if "auxiliary" not in name:
+            torch.testing.assert_close(found[name], value + 0.25, rtol=1e-5, atol=1e-6)
+
+
 def test_graphs_that_differ_from_torch_are_not_bundled(state, tmp_path, monkeypatch):
     monkeypatch.setattr(bundle, "TOLERANCE", -1.0)
     with pytest.raises(ModelError, match="differ by more than"):
@@ -212,5 +228,5 @@ def test_a_stage_is_kept_whenever_so_many_hours_are_full(tmp_path, monkeypatch):
     net = torch.nn.Linear(1, 1)
     loop.run(tmp_path, net, float, lambda net, x: {"+loss": net(torch.tensor([x])).square().sum()}, 1,
              Schedule(0.1, 6.0, 0.0), keep=0.9, stage=2.0)  # fmt: skip
-    assert sorted(f.name for f in tmp_path.glob("stage-*.pt")) == [f"stage-00{n}.0h.pt" for n in (2, 4, 6)]
+    assert sorted(f.name for f in tmp_path.glob("stage-*.pt")) == [f"stage-00{n}.00h.pt" for n in (2, 4, 6)]
     assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 6
