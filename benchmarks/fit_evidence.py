@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, help="where the coefficients go, JSON")
     parser.add_argument("--model", type=Path, help="folder of a model (default: the bundled one)")
-    parser.add_argument("--count", type=int, default=320, help="scenes")
+    parser.add_argument("--count", type=int, default=480, help="scenes")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args(arguments)
     segmenter = Segmenter(options.model, device="cpu", threads=options.threads)

@@ -91,6 +91,11 @@ class _Look:
         return float(np.pi * (self.radii**2 * (self.ious - self.threshold)).sum() / self.pixels)
 
     @property
+    def clarity(self) -> float:
+        """The same, weighed by its third power: no blob that is hardly a lobe outweighs many that are for sure."""
+        return float(np.pi * (self.radii**2 * (self.ious - self.threshold) ** 3).sum() / self.pixels)
+
+    @property
     def iou(self) -> float:
         """Median predicted IoU; 0 where there is no lobe."""
         return float(np.median(self.ious)) if len(self.ious) else 0.0
@@ -125,7 +130,7 @@ def choose(session: Session, grey: Grey, area: Area, settings: Settings, timings
             looks.append(look(usual * FINER[0]))
         if max(seen.weight for seen in looks) < HARDLY:
             looks += [look(usual * step) for step in FINER[1:]]
-    best = max(looks, key=lambda seen: seen.weight)
+    best = max(looks, key=lambda seen: seen.clarity)
     if len(best.radii) == 0:
         return Zoom(usual, "the model's usual one, as no lobe was seen", looks[0].found, _prompts(looks[1:]))
     finer = max(1.0, RESOLVED / COMFORTABLE * least / best.radius, min(least / best.radius, COMFORT))

@@ -52,6 +52,21 @@ def test_nothing_is_enlarged_where_twice_the_zoom_shows_much_less(segmenter, mon
     assert found.source == "lobes of 8 px median radius were seen"
 
 
+def test_one_doubtful_blob_does_not_outweigh_many_lobes(segmenter, monkeypatch):
+    seen = {1 / 16: (1, 288, 0.74), 1.0: (180, 10, 0.91), 2.0: (240, 10, 0.92)}
+
+    def look(_session, _grey, _area, at, _settings, _timings):
+        n, radius, iou = seen.get(at, (0, 1, 1))
+        return zoom._Look(at, 0, {}, np.full(n, radius, np.float32), np.full(n, iou, np.float32), 768 * 1024, 0.62)
+
+    monkeypatch.setattr(zoom, "_look", look)
+    grey, area = Grey(np.zeros((768, 1024), np.uint8)), Area(0, 0, 768, 1024)
+    found = zoom.choose(segmenter.session, grey, area, Settings(), {})
+    assert found.value == pytest.approx(1.4) and found.source == "lobes of 10 px median radius were seen"
+    seen[1 / 16] = (1, 288, 0.93)  # a lobe for sure, and what is on it small
+    assert zoom.choose(segmenter.session, grey, area, Settings(), {}).value == pytest.approx(45 / 288)
+
+
 def test_a_zoom_that_is_given_is_taken(segmenter):
     truth = spheres(15, (300, 300))
     result = segmenter.analyze(truth.image, settings=Settings(zoom=2.0))
