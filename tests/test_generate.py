@@ -13,7 +13,7 @@ WITHOUT = Settings(inside_iou_thresh=1.0)
 
 
 def test_they_come_to_the_others_and_lie_between_them() -> None:
-    truth = render(Scene(seed=62, shape=(300, 400), particle="trimer", radius_px=14, packing=0.6, contrast_to_noise=6,
+    truth = render(Scene(seed=63, shape=(300, 400), particle="trimer", radius_px=14, packing=0.6, contrast_to_noise=3,
                          fusion=(0.5, 0.7)))  # fmt: skip
     segmenter = Segmenter(device="cpu")
     unfilled = (replace(settings, fill_particles=False, join_pieces=False) for settings in (WITHOUT, Settings()))
