@@ -136,21 +136,32 @@ def fit(cases: Sequence[Case], source: str) -> dict[str, Any]:
     return models
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line; see the module's first lines."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def asked(
+    description: str, first: int, count: int, arguments: Sequence[str] | None, note: str = ""
+) -> tuple[Path, Segmenter, range, str]:
+    """What a command line asks for: the file to write, the model, seeds from ``first`` on, and in words what is fitted.
+
+    ``description`` is a script's first lines, ``count`` how many scenes are its default.
+    """
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("file", type=Path, help="where the coefficients go, JSON")
     parser.add_argument("--model", type=Path, help="folder of a model (default: the bundled one)")
-    parser.add_argument("--count", type=int, default=480, help="scenes")
+    parser.add_argument("--count", type=int, default=count, help="scenes")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args(arguments)
     segmenter = Segmenter(options.model, device="cpu", threads=options.threads)
-    seeds = range(FIT_FROM, FIT_FROM + options.count)
+    seeds = range(first, first + options.count)
+    source = (f"python benchmarks/{Path(parser.prog).name} --count {options.count}: rendered scenes of seeds "
+              f"{seeds[0]}-{seeds[-1]}{note}, model {segmenter.card.name}")  # fmt: skip
+    return options.file, segmenter, seeds, source
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line; see the module's first lines."""
+    file, segmenter, seeds, source = asked(__doc__, FIT_FROM, 480, arguments, ", particles filled in even ones")
     # Every other one as of a model whose particles have no masks of their own: evidence must hold there, too.
     cases = [analysed(seed, segmenter, Settings(fill_particles=seed % 2 == 0))[0] for seed in seeds]
-    source = (f"python benchmarks/fit_evidence.py --count {options.count}: rendered scenes of seeds "
-              f"{seeds[0]}-{seeds[-1]}, particles filled in even ones, model {segmenter.card.name}")  # fmt: skip
-    options.file.write_text(json.dumps(fit(cases, source)) + "\n", "utf-8")
+    file.write_text(json.dumps(fit(cases, source)) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

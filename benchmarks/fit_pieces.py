@@ -6,16 +6,14 @@ On scenes of all kinds, of rods above all, of seeds that the model was not train
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import sets
-from fit_evidence import RIDGE, logistic, weighed
+from fit_evidence import RIDGE, asked, logistic, weighed
 from numpy.typing import NDArray
 from samcolloid_edge import Segmenter, Settings
 from samcolloid_edge.engine import evidence, pieces
@@ -104,18 +102,9 @@ def _network(tiles: Sequence[Tile]) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; see the module's first lines."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", type=Path, help="where the coefficients go, JSON")
-    parser.add_argument("--model", type=Path, help="folder of a model (default: the bundled one)")
-    parser.add_argument("--count", type=int, default=240, help="scenes")
-    parser.add_argument("--threads", type=int)
-    options = parser.parse_args(arguments)
-    segmenter = Segmenter(options.model, device="cpu", threads=options.threads)
-    seeds = range(FIT_FROM, FIT_FROM + options.count)
+    file, segmenter, seeds, source = asked(__doc__, FIT_FROM, 240, arguments)
     tiles = [tile for seed in seeds if (tile := analysed(seed, segmenter)) is not None]
-    source = (f"python benchmarks/fit_pieces.py --count {options.count}: rendered scenes of seeds "
-              f"{seeds[0]}-{seeds[-1]}, model {segmenter.card.name}")  # fmt: skip
-    options.file.write_text(json.dumps(fit(tiles, source)) + "\n", "utf-8")
+    file.write_text(json.dumps(fit(tiles, source)) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

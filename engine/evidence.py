@@ -3,7 +3,7 @@
 The evidence is the border that two lobes share, the gap between them, how far the circles through the free parts of
 their outlines overlap, the crease in the grey values along the border, and the particle masks that hold both. A
 small network weighs it pair by pair; a second one also sees what pairs of this micrograph are like, those that are
-likely of one particle and the others: where lobes of one particle barely touch, so does the next pair that does. Their
+likely of one particle and the others: where lobes of one particle barely touch, two more that do may be one, too. Their
 coefficients are data (``evidence.json``), fitted on rendered micrographs.
 """
 

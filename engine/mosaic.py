@@ -66,8 +66,8 @@ def disjoint(
 ) -> Disjoint:
     """Every pixel of a tile to one of its lobes; what reaches all four edges of the tile is ground, not a lobe.
 
-    See ``masks.resolve``, ``claims`` for ``fill``, and
-    ``pieces`` for ``pixels``, (h, w) grey values by which pieces of one lobe are told; None: they are not.
+    See ``masks.resolve``, ``claims`` for ``fill``, and ``pieces`` for ``pixels``, (h, w) grey values by which pieces of
+    one lobe are told; None: they are not.
     """
     corner = np.array([tile.col0, tile.row0] * 2, np.int32)
     told = Role.UNKNOWN not in found.lobes.role

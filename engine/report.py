@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 import cv2
 import numpy as np
 
-from . import statistics
+from . import quantities, statistics
 from .files import sha256_of, write_files
 from .overlay import draw
 from .report_coco import coco_json
@@ -257,7 +257,7 @@ def summary_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 def statistics_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """``statistics.csv``: one row a group and quantity; what is not defined is empty."""
-    return rows_csv(statistics.COLUMNS, ([cell(row.get(name)) for name in statistics.COLUMNS] for row in rows))
+    return rows_csv(quantities.COLUMNS, ([cell(row.get(name)) for name in quantities.COLUMNS] for row in rows))
 
 
 def one_line(found: Mapping[str, Any]) -> str:

@@ -14,8 +14,8 @@ import numpy as np
 
 from .columns import LOBE_COLUMNS
 from .filters import COUNTING
+from .quantities import COLUMNS as STATISTICS_COLUMNS
 from .set_table import SET_COLUMNS
-from .statistics import COLUMNS as STATISTICS_COLUMNS
 from .table import Table
 from .types import Result
 

@@ -85,15 +85,18 @@ class _Look:
         """Of the area that lobes hold."""
         return float(np.pi * (self.radii**2).sum() / self.pixels)
 
+    def _weighed(self, power: float) -> float:
+        return float(np.pi * (self.radii**2 * (self.ious - self.threshold) ** power).sum() / self.pixels)
+
     @property
     def weight(self) -> float:
         """Their share of the area, each lobe weighed by its predicted IoU above the threshold."""
-        return float(np.pi * (self.radii**2 * (self.ious - self.threshold)).sum() / self.pixels)
+        return self._weighed(1)
 
     @property
     def clarity(self) -> float:
         """The same, weighed by its third power: no blob that is hardly a lobe outweighs many that are for sure."""
-        return float(np.pi * (self.radii**2 * (self.ious - self.threshold) ** 3).sum() / self.pixels)
+        return self._weighed(3)
 
     @property
     def iou(self) -> float:

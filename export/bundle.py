@@ -148,14 +148,14 @@ def bundle(
     others = [torch.load(file, weights_only=True) for file in earlier]
     net = Colloid()
     net.load_state_dict(mean([each["average"] for each in (state, *others)]))
-    blended = ""
+    made = ""
     if others:
         steps = ", ".join(str(each["step"]) for each in others)
-        blended = f", the mean of the weights then and after {steps} steps"
+        made = f", the mean of the weights then and after {steps} steps"
     if start:
         blend(net, from_onnx(start), share)
         other = ModelCard.read(start / CARD)
-        blended += f"; {share:g} of these weights and {1 - share:g} of those of {other.name} {other.digest}"
+        made += f"; {share:g} of these weights and {1 - share:g} of those of {other.name} {other.digest}"
     folder.mkdir(parents=True, exist_ok=True)
     write_onnx(net, folder)
     worst = parity(net, folder)
@@ -168,7 +168,7 @@ def bundle(
         licence="Apache-2.0",
         source=f"trained from {state['start']} on rendered micrographs by samcolloid_edge.export.train, "
         f"{state['step']} steps, {state['seconds'] / 60:.0f} minutes of the CPU cores it was given, seed "
-        f"{state['seed']}{blended}; the renderings were chosen by "
+        f"{state['seed']}{made}; the renderings were chosen by "
         "looking at published micrographs of the three samples named in benchmarks/agreement.py, no gradient saw them",
         files={f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in ("encoder.onnx", "decoder.onnx")},
         side=SIDE,

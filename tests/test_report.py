@@ -20,9 +20,9 @@ from samcolloid_edge import save
 from samcolloid_edge.engine import report
 from samcolloid_edge.engine.overlay import draw
 from samcolloid_edge.engine.pixel_size import PixelSize
+from samcolloid_edge.engine.quantities import COLUMNS
 from samcolloid_edge.engine.report_formats import FORMATS, chosen, files_of
 from samcolloid_edge.engine.settings import Settings
-from samcolloid_edge.engine.statistics import COLUMNS
 from samcolloid_edge.engine.types import Result
 from samcolloid_edge.models.errors import OutputError, SettingsError
 from skimage.measure import regionprops_table

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from handmade import TRIMER_AND_DUMBBELL, discs, result_of, small_result
 from samcolloid_edge import Settings
-from samcolloid_edge.engine import report, statistics
+from samcolloid_edge.engine import report
+from samcolloid_edge.engine.quantities import COLUMNS, QUANTITIES
 from samcolloid_edge.engine.sample import Sample
-from samcolloid_edge.engine.statistics import COLUMNS, describe, records
+from samcolloid_edge.engine.statistics import describe, records
 from samcolloid_edge.engine.table import Table
 from samcolloid_edge.engine.types import Area
 
@@ -232,7 +233,7 @@ def test_a_result_and_its_files_tell_the_same(tmp_path: Path) -> None:
 
 def test_every_quantity_is_a_column_of_its_table() -> None:
     result = small_result()
-    assert set(statistics.QUANTITIES["sets"]) <= set(result.sets)
-    assert "equivalent_diameter_area" in statistics.QUANTITIES["sets"]
+    assert set(QUANTITIES["sets"]) <= set(result.sets)
+    assert "equivalent_diameter_area" in QUANTITIES["sets"]
     sample = dataclasses.replace(Sample.of(result), key="x")
     assert set(describe([sample])["quantity"]) >= {"area", "perimeter", "circularity", "distance_ab", "area_fraction"}
