@@ -72,17 +72,18 @@ def kind(name: str, **fields: Any) -> Scene:
 
 def everything(
     seed: int, shape: tuple[int, int] = (512, 512), largest: float = 170.0, *, rods: float = 0.16, empty: float = 0.08,
-    noise: float = 0.01,
+    noise: float = 0.01, porous: float = 0.07, webs: float = 0.0, rough_ground: float = 0.0,
 ) -> Scene:  # fmt: skip
     """A scene drawn from all kinds: ``Scene.random``, changed by these shares.
 
     Radius: 72 % as there (4–60 px), 10 % 2.5–5 px, 18 % 45 px to ``largest``, log-uniform. Particles: the share
-    ``rods``, 9 % cubes, 12 % polyhedra, 7 % plates, the others as there. Surface: 64 % smooth, 8 % rough, 7 % each
-    porous, raspberry, janus and core-shell. Sizes: 72 % normal, 16 % log-normal, 12 % two. Detector: 44 % as there (of
-    which 13 % TEM), 14 % in-lens, 12 % at the side, 9 % backscattered, 12 % TEM, 9 % dark field. 10 % in two or three
-    layers. Support: 60 % plain, the others share the rest. 12 % with drift, 10 % each charging, astigmatism, vignetting
-    and counted electrons. The share ``empty`` holds nothing, on a support as above or, ``noise`` of all, on none that
-    one could see.
+    ``rods``, 9 % cubes, 12 % polyhedra, 7 % plates, the others as there. Surface: the share ``porous``, 8 % rough, 7 %
+    each raspberry, janus and core-shell, the others smooth. Sizes: 72 % normal, 16 % log-normal, 12 % two. Detector:
+    44 % as there (of which 13 % TEM), 14 % in-lens, 12 % at the side, 9 % backscattered, 12 % TEM, 9 % dark field. 10 %
+    in two or three layers. Support: 60 % plain, the others share the rest. 12 % with drift, 10 % each charging,
+    astigmatism, vignetting and counted electrons. The share ``webs`` of the others lies loosely on lacey carbon, in
+    transmission. The share ``empty`` holds nothing: on a support as above, but the share ``rough_ground`` of it on one
+    that is not plain, and, ``noise`` of all, on none that one could see.
     """
     rng = np.random.default_rng([seed, 12])
     size = rng.random()
@@ -92,7 +93,7 @@ def everything(
     sizes = str(rng.choice(["normal", "lognormal", "bimodal"], p=[0.72, 0.16, 0.12]))
     style = rng.choice(["", "in_lens", "se", "bse", "tem", "dark_field"], p=[0.44, 0.14, 0.12, 0.09, 0.12, 0.09])
     surface = rng.choice(["smooth", "rough", "porous", "raspberry", "janus", "core_shell"],
-                         p=[0.64, 0.08, 0.07, 0.07, 0.07, 0.07])  # fmt: skip
+                         p=[0.71 - porous, 0.08, porous, 0.07, 0.07, 0.07])  # fmt: skip
     changes: dict[str, Any] = {
         "particle": str(particle or scene.particle),
         "sizes": sizes,
@@ -114,4 +115,9 @@ def everything(
         changes["brightness"] = float(rng.uniform(0.0, 0.45))
         if rng.random() < noise / empty:
             changes |= {"support": "plain", "contrast": 0.05, "dose": float(rng.uniform(5, 60))}
+        elif rng.random() < rough_ground:
+            changes["support"] = str(rng.choice(SUPPORTS[1:]))
+    elif rng.random() < webs:
+        changes |= {"support": "lacey", "style": str(rng.choice(["tem", "dark_field"], p=[0.8, 0.2]))}
+        changes["packing"] = float(rng.uniform(0.05, 0.5))
     return replace(scene, **changes)

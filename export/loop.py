@@ -7,6 +7,7 @@ import itertools
 import math
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -46,10 +47,21 @@ class Schedule:
         return self.peak * min(1.0, (step + 1) / self.warm) * cosine
 
 
-def _yield_to_training() -> None:
-    """A renderer that shares the cores evenly makes all threads of a step wait for the one it displaced."""
+def _serve_training() -> None:
+    """A renderer that shares the cores evenly makes all threads of a step wait for the one it displaced.
+
+    It ends with the training, also where that is killed.
+    """
     if hasattr(os, "nice"):
         os.nice(15)
+    training = multiprocessing.parent_process()
+    if training is not None:
+        threading.Thread(target=_end_with, args=(training,), daemon=True).start()
+
+
+def _end_with(process: Any) -> None:
+    process.join()
+    os._exit(0)
 
 
 def examples(make: Callable[[int], T], first: int, pool: ProcessPoolExecutor, ahead: int = 6) -> Iterator[T]:
@@ -87,7 +99,7 @@ def run(
         notes = {name: state[name] for name in notes or {}}
     saved, before = time.monotonic(), time.process_time()
     running: dict[str, float] = {}
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_yield_to_training) as pool:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_serve_training) as pool:
         for item in examples(make, first + step, pool):
             for group in optimiser.param_groups:
                 group["lr"] = schedule.rate(step, seconds)

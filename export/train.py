@@ -37,10 +37,10 @@ NEAR, FAR = 40, 800
 stand for all: five times cheaper than the whole map, and small lobes lose nothing."""
 PLAIN = 0.4
 """Share of the micrographs that are of ``Scene.random`` alone; the others are of everything."""
-SHARES: Final = {"rods": 0.28, "empty": 0.18, "noise": 0.03}
+SHARES: Final = {"rods": 0.28, "empty": 0.18, "noise": 0.03, "porous": 0.11, "webs": 0.07, "rough_ground": 0.7}
 """Of everything, what is hard to learn or to unlearn has more than its share."""
 INVERTED = 0.2
-"""Share of the micrographs that are shown as their negatives."""
+"""Share of the micrographs that are shown as their negatives, but for those of holes, which would look like spheres."""
 ENLARGED = 0.45
 """Share of the micrographs that are shown as ones of fewer pixels, as the engine enlarges them for small lobes, …"""
 ENLARGED_BY = (1.15, 2.2)
@@ -51,6 +51,11 @@ EMPTY_SHRUNKEN, MOST_SHRUNKEN = 0.3, 3
 """… for the largest: share of those that are shown of a larger field instead, shrunken to at least 1 ÷ this."""
 LEAST_AREA = 12
 """Visible lobes below this are not prompted, px²."""
+FINE = 2
+"""Masks (lobe, particle) that also learn from the pixels of the image: of cells alone, met exactly, an engine that
+interpolates between them reaches a mean IoU of 0.80 for lobes of 4–6 px radius, 0.89 of 6–8 px, 0.94 of 8–12 px."""
+FINE_MARGIN = 0.25
+"""Levels of a mask's zero line at which a pixel is 0.73 inside: the outline there is steep, yet has a slope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,7 @@ def example(seed: int) -> Example:
     if rng.random() < 0.5:
         image = np.ascontiguousarray(image.T)
         lobes, particles = np.ascontiguousarray(lobes.T), np.ascontiguousarray(particles.T)
-    if rng.random() < INVERTED:
+    if rng.random() < INVERTED and scene.support != "holes":
         image = 255 - image
     if shrunken > 1:
         image = np.asarray(cv2.resize(image, shape, interpolation=cv2.INTER_AREA), np.uint8)
@@ -180,26 +185,34 @@ _BETWEEN_CELLS: Final = F.interpolate(torch.eye(NEAR)[None], scale_factor=float(
 """(pixels, cells) bilinear interpolation along one side of the square about a prompt, as a matrix."""
 
 
-def hard_iou(logits: Tensor, item: Example) -> Tensor:
-    """(L, M) IoU of masks as the engine makes them, with the truth at the pixels of the image.
+def at_pixels(logits: Tensor, item: Example) -> tuple[Tensor, Tensor]:
+    """IoU (L, M) of masks as the engine makes them, and how far (L, ``FINE``) the soft Dice of the finest is from 1.
 
-    Of (L, M, K) logits those of the square about a prompt are interpolated to pixels, as the engine does it, and
-    counted pixel by pixel; cells far from it count as a whole, each for as many as it stands for.
+    Of (L, M, K) logits those of the square about a prompt are interpolated to pixels, as the engine does it, and held
+    against the truth pixel by pixel; for the IoU, cells far from it count as a whole, each for as many as it stands
+    for. Only the Dice has a gradient.
     """
     count, side, width = len(item.cells), NEAR * STRIDE, item.labels.shape[2] // STRIDE
     square = LEVEL * torch.tanh(logits[:, :, : NEAR**2].reshape(count, len(MASKS), NEAR, NEAR) / LEVEL)
-    ours = (_BETWEEN_CELLS @ square @ _BETWEEN_CELLS.T).numpy() > 0
+    pixels = _BETWEEN_CELLS @ square @ _BETWEEN_CELLS.T
     row, col = item.cells[:, 0] // width * STRIDE, item.cells[:, 0] % width * STRIDE
     squares = np.lib.stride_tricks.sliding_window_view(item.labels, (side, side), (1, 2))[:, row, col]
     x, y = item.points[:count].astype(int).T
     truth = (squares == item.labels[:, y, x, None, None]).swapaxes(0, 1)
-    both, either = (torch.tensor([[np.count_nonzero(mask) for mask in masks] for masks in a]).reshape(count, len(MASKS))
-                    for a in (ours & truth, ours | truth))  # fmt: skip
-    far, wanted = logits[:, :, NEAR**2 :] > 0, torch.from_numpy(item.targets)[:, :, NEAR**2 :]
-    stands_for = torch.from_numpy(item.weights)[:, None, NEAR**2 :] * STRIDE**2
-    both = both + (far * wanted * stands_for).sum(2)
-    either = either + (torch.maximum(far.to(wanted), wanted) * stands_for).sum(2)
-    return both / either.clamp(min=1)
+    with torch.no_grad():
+        ours = pixels.numpy() > 0
+        both, either = (
+            torch.tensor([[np.count_nonzero(mask) for mask in masks] for masks in a]).reshape(count, len(MASKS))
+            for a in (ours & truth, ours | truth)
+        )
+        far, wanted = logits[:, :, NEAR**2 :] > 0, torch.from_numpy(item.targets)[:, :, NEAR**2 :]
+        stands_for = torch.from_numpy(item.weights)[:, None, NEAR**2 :] * STRIDE**2
+        both = both + (far * wanted * stands_for).sum(2)
+        either = either + (torch.maximum(far.to(wanted), wanted) * stands_for).sum(2)
+    inside, fine = torch.sigmoid(pixels[:, :FINE] / FINE_MARGIN), torch.from_numpy(truth[:, :FINE].astype(np.float32))
+    common = torch.einsum("lmyx,lmyx->lm", inside, fine)
+    dice = (2 * common + 1) / (inside.sum((2, 3)) + fine.sum((2, 3)) + 1)
+    return both / either.clamp(min=1), 1 - dice
 
 
 def losses(net: Colloid, item: Example) -> dict[str, Tensor]:
@@ -223,14 +236,14 @@ def losses(net: Colloid, item: Example) -> dict[str, Tensor]:
     bce = (F.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * stands_for).sum(2)
     inside, size = torch.sigmoid(logits), (wanted * stands_for).sum(2)
     dice = 1 - (2 * (inside * wanted * stands_for).sum(2) + 1) / ((inside * stands_for).sum(2) + size + 1)
-    with torch.no_grad():
-        reached = hard_iou(logits, item)
+    reached, fine = at_pixels(logits, item)
     balance = torch.tensor([1.0, 0.7, 0.25])
     iou = iou_logits.float().sigmoid()
     on = (iou[:count] - reached).square().sum() / POINTS
     beside = iou[count:].square().sum(1).mean() * (BESIDE_COUNTS if count else EMPTY_COUNTS)
     mask_loss = (bce / (4 * size + 64) * 4 + dice) * balance
     return {
+        "+fine": (fine * balance[:FINE]).sum(1).mean() if len(fine) else auxiliary.sum() * 0,
         "+mask": mask_loss.sum(1).mean() if len(mask_loss) else auxiliary.sum() * 0,
         "+iou": (on + beside) * 2,
         "+auxiliary": F.binary_cross_entropy_with_logits(auxiliary, torch.from_numpy(item.auxiliary)),

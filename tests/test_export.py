@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import psutil
 import pytest
 import torch
 from samcolloid_edge import ModelError
@@ -187,7 +190,7 @@ def test_training_goes_on_from_an_exported_model(state, tmp_path):
     assert torch.load(tmp_path / "on" / "state.pt", weights_only=True)["start"] == after["start"]
 
 
-def test_the_hard_iou_is_that_of_the_masks_the_engine_makes(monkeypatch):
+def test_the_iou_at_pixels_is_that_of_the_masks_the_engine_makes(monkeypatch):
     """What the predicted IoU learns, against the engine's own upsampled masks of the same network."""
     monkeypatch.syspath_prepend(Path(__file__).resolve().parent.parent / "benchmarks")
     import calibration
@@ -202,7 +205,7 @@ def test_the_hard_iou_is_that_of_the_masks_the_engine_makes(monkeypatch):
         width = features.shape[3]
         offsets = (torch.stack([cells % width, cells // width], 2) + 0.5) * train.STRIDE - points[:, None]
         logits = net.decoder.masks(features[0].flatten(1).T[cells], offsets, weights).transpose(1, 2)
-        ours = train.hard_iou(logits, item)[:, 0].numpy()
+        ours = train.at_pixels(logits, item)[0][:, 0].numpy()
     session = open_model(None)
     frame = Frame(Area(0, 0, train.SIDE, train.SIDE), (train.SIDE, train.SIDE))
     embedding = Embedding(session.encode(np.repeat(item.image[..., None], 3, 2)), frame, session.card)
@@ -213,6 +216,52 @@ def test_the_hard_iou_is_that_of_the_masks_the_engine_makes(monkeypatch):
     difference = ours - [reached[tuple(point)] for point in asked.tolist()]
     assert np.median(np.abs(difference)) < 0.005
     assert (np.abs(difference) < 0.05).mean() > 0.95
+
+
+def test_the_dice_at_pixels_leads_to_outlines_that_exact_cells_do_not_give():
+    item = train.example(train.FIRST_SEED + 5)
+    logits = ((torch.from_numpy(item.targets) * 2 - 1) * 3).requires_grad_()
+    optimiser = torch.optim.Adam([logits], lr=0.1)
+    before, fine = train.at_pixels(logits, item)
+    assert fine.shape == (len(item.cells), train.FINE)
+    for _ in range(15):
+        optimiser.zero_grad()
+        train.at_pixels(logits, item)[1].sum().backward()
+        optimiser.step()
+    assert not logits.grad[:, train.FINE :].any()
+    after, finer = train.at_pixels(logits, item)
+    assert finer.mean() < fine.mean()
+    assert after[:, : train.FINE].mean() > before[:, : train.FINE].mean() + 0.03
+
+
+def test_a_renderer_ends_with_a_training_that_is_killed(tmp_path):
+    script = tmp_path / "train_it.py"
+    script.write_text(KILLED, "utf-8")
+    training = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert training.stdout.readline().startswith("step")
+        children = psutil.Process(training.pid).children(recursive=True)
+        assert children
+        training.kill()
+        training.wait(30)
+        assert not psutil.wait_procs(children, timeout=30)[1]
+    finally:
+        training.kill()
+        training.stdout.close()
+
+
+KILLED = """
+import sys
+from pathlib import Path
+
+import torch
+from samcolloid_edge.export import loop
+
+if __name__ == "__main__":
+    net = torch.nn.Linear(1, 1)
+    loop.run(Path(sys.argv[1]), net, float, lambda net, x: {"+loss": net(torch.tensor([x])).square().sum()}, 1,
+             loop.Schedule(0.1, 1.0, 0.0), keep=0.9)
+"""
 
 
 def test_the_rate_warms_up_stays_and_falls_at_the_end():
