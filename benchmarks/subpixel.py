@@ -8,8 +8,9 @@ The bars are of masks that have the shape of the sphere: no point of the outline
 2 px or, of large ones, a tenth of the radius. Where a piece of a mask is missing, that is an error of segmentation and
 no matter of pixels; ``rendered.py`` counts it. The share of such masks and the bias with them stand beside.
 
-Outlines are calibrated for one kind of light, secondary electrons. What other detectors show of a sphere's edge is not
-where it ends, and the bias that is left for each of them stands in a table of its own, without a bar.
+Outlines are calibrated for one kind of light, secondary electrons, and moved by the grey profile across them for all
+others. The bias that is left for each other detector stands in a table of its own, without a bar;
+``--no-edge-profile`` shows what it is without the profile.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any, Final
 
 import numpy as np
 from bars import Bar, bars_as_rows, print_bars, print_software, print_table, software, write_json
-from samcolloid_edge import Segmenter
+from samcolloid_edge import Segmenter, Settings
 from samcolloid_edge.engine.synthetic import render
 from samcolloid_edge.export.outline import BINS, SCENES, Compared, compare, scenes
 
@@ -60,15 +61,23 @@ def bin_bars(bounds: tuple[float, float], by_scene: Sequence[Compared]) -> list[
     ]  # fmt: skip
 
 
-def by_detector(segmenter: Segmenter, per_bin: int) -> Iterable[list[object]]:
-    """One row a detector: its bias in each bin of radii, px of the diameter."""
+def by_detector(segmenter: Segmenter, settings: Settings, per_bin: int) -> Iterable[list[object]]:
+    """One row a detector: in each bin of radii its bias, px of the diameter, and the SD between scenes."""
     for k, style in enumerate(OTHERS):
         parts: list[list[Compared]] = [[] for _ in BINS]
         for place, scene in scenes(OTHERS_FROM + 1000 * k, [per_bin] * len(BINS)):
             truth = render(replace(scene, style=style))
-            parts[place].append(compare(truth, segmenter.analyze(truth.image)))
-        found = [Compared.concatenate(of_bin) for of_bin in parts]
-        yield [style, *(float(np.mean(of_bin.excess[~of_bin.astray])) for of_bin in found)]
+            parts[place].append(compare(truth, segmenter.analyze(truth.image, settings=settings)))
+        yield [style, *(text for of_bin in parts for text in (_bias(of_bin), _between(of_bin)))]
+
+
+def _bias(by_scene: Sequence[Compared]) -> float:
+    found = Compared.concatenate(by_scene)
+    return float(np.mean(found.excess[~found.astray]))
+
+
+def _between(by_scene: Sequence[Compared]) -> float:
+    return float(np.std([part.excess[~part.astray].mean() for part in by_scene if not part.astray.all()], ddof=1))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -78,22 +87,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--scenes", type=int, nargs=len(BINS), default=SCENES, help="in each bin of radii")
     parser.add_argument("--others", type=int, default=12, help="scenes of each other detector in each bin")
+    parser.add_argument("--edge-profile", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--json", type=Path, help="write all figures here")
     options = parser.parse_args(arguments)
     segmenter = Segmenter(options.model, device="cpu", threads=options.threads)
+    settings = Settings(edge_profile=options.edge_profile)
     by_bin: list[list[Compared]] = [[] for _ in BINS]
     what: dict[str, Any] = {}
     for k, scene in scenes(FIRST_SEED, options.scenes):
         truth = render(scene)
-        result = segmenter.analyze(truth.image)
+        result = segmenter.analyze(truth.image, settings=settings)
         by_bin[k].append(compare(truth, result))
-        what = what or software(result) | {"outline": dict(segmenter.card.outline)}
+        card = segmenter.card
+        what = what or software(result) | {"outline": dict(card.outline), "edge_profile": dict(card.edge_profile)}
     bars = [bar for bounds, parts in zip(BINS, by_bin, strict=True) for bar in bin_bars(bounds, parts)]
     print_software(what)
     print_bars("diameters of rendered spheres", bars)
-    others = list(by_detector(segmenter, options.others)) if options.others else []
-    print_table("bias of the sub-pixel diameter by detector, px", ("detector", *(f"{a:g}-{b:g} px" for a, b in BINS)),
-                others)  # fmt: skip
+    others = list(by_detector(segmenter, settings, options.others)) if options.others > 1 else []
+    columns = ["detector", *(text for a, b in BINS for text in (f"{a:g}-{b:g} px", "SD"))]
+    print_table("bias of the sub-pixel diameter by detector, and its SD between scenes, px", columns, others)
     if options.json:
         write_json(options.json, {"software": what, "bars": bars_as_rows(bars), "by detector": others})
 

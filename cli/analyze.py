@@ -144,6 +144,10 @@ def analyze(
             "join_pieces", "Neighbours with neither neck nor crease between them, as pieces of a rod, become one lobe."
         ),
     ] = None,
+    edge_profile: Annotated[
+        bool | None,
+        _setting("edge_profile", "All outlines move to where the mean grey profile across them has the edge."),
+    ] = None,
     stability_score_offset: Annotated[
         float | None, _setting("stability_score_offset", "Shift of the threshold for that score, logits.")
     ] = None,

@@ -51,7 +51,7 @@ _HERE: Final = "samcolloid-edge"
 _IMAGEJ: Final = "ImageJ, Analyze › Set Measurements"
 _SAM: Final = "Kirillov et al., Segment Anything (2023)"
 _ISO: Final = "ISO 9276-6"
-_OUTLINE: Final = "the outline (zero line of the model's logits, moved by the model's calibration)"
+_OUTLINE: Final = "the outline (zero line of the model's logits, moved by its calibration and the edges' grey profile)"
 
 SET_MEMBERSHIP: Final[tuple[Column, ...]] = (
     Column("set", np.int32, "", "number of the set the lobe belongs to, from 1; 0 in no set", _HERE),

@@ -20,6 +20,9 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
+AT_ONCE: Final = 1 << 18
+"""Points that are moved at once: of all together there may be tens of millions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outlines:
@@ -56,6 +59,30 @@ class Outlines:
         after = np.arange(1, len(self.points) + 1)
         after[self.offsets[1:] - 1] = self.offsets[:-1]
         return after
+
+    @property
+    def radii(self) -> F64:
+        """(N,) radius of the circle of the area that each encloses, px."""
+        area = kernels_polygon.sums(self.points, self.offsets)[:, 0]
+        radius: F64 = np.sqrt(np.maximum(area, 1e-9) / np.pi)
+        return radius
+
+    def normals_at(self, places: I64) -> F64:
+        """(K, 2) unit vectors (x, y) outwards at K points, across the line through their neighbours' neighbours."""
+        lobe = np.searchsorted(self.offsets, places, "right") - 1
+        first, size = self.offsets[lobe], np.diff(self.offsets)[lobe]
+        x, y = (self.points[first + (places - first + 2) % size] - self.points[first + (places - first - 2) % size]).T
+        normal: F64 = np.stack([y, -x], 1) / np.maximum(np.hypot(x, y), 1e-9)[:, None]
+        return normal
+
+    def moved(self, outwards: F64) -> Outlines:
+        """The same, each of N moved outwards by so many px where it is free."""
+        points = self.points.copy()
+        for first in range(0, len(points), AT_ONCE):
+            places = first + np.flatnonzero(self.free[first : first + AT_ONCE])
+            lobe = np.searchsorted(self.offsets, places, "right") - 1
+            points[places] += outwards[lobe, None] * self.normals_at(places)
+        return replace(self, points=points)
 
 
 class Gathered:
@@ -120,21 +147,11 @@ def of_patches(labels: I32, resolved: I32, patches: Patches, corner: tuple[int, 
 def calibrated(outlines: Outlines, calibration: Mapping[str, Any]) -> Outlines:
     """Outlines moved outwards by what a model's card says, where they are free; the same where it says nothing.
 
-    Parameters: ``calibration`` as ``offset`` takes it. The radius of a lobe is that of the circle of its area; its
-    points move along the normal of the line through their neighbours' neighbours.
+    Parameters: ``calibration`` as ``offset`` takes it. The radius of a lobe is that of the circle of its area.
     """
     if not calibration or len(outlines) == 0:
         return outlines
-    area = kernels_polygon.sums(outlines.points, outlines.offsets)[:, 0]
-    radius = np.sqrt(np.maximum(area, 1e-9) / np.pi)
-    outwards = offset(calibration, radius * outlines.zoom, outlines.zoom) / outlines.zoom
-    after = outlines.next
-    before = np.empty_like(after)
-    before[after] = np.arange(len(after))
-    x, y = (outlines.points[after[after]] - outlines.points[before[before]]).T
-    normal = np.stack([y, -x], 1) / np.maximum(np.hypot(x, y), 1e-9)[:, None]
-    move = np.repeat(outwards, np.diff(outlines.offsets)) * outlines.free
-    return replace(outlines, points=outlines.points + move[:, None] * normal)
+    return outlines.moved(offset(calibration, outlines.radii * outlines.zoom, outlines.zoom) / outlines.zoom)
 
 
 def offset(calibration: Mapping[str, Any], radius: F64, zoom: F64) -> F64:

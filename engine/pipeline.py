@@ -13,7 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..models.card import ModelCard
-from . import evidence, filters, group, masks, measure, outline, preprocess, set_shape, set_table, votes, watershed
+from . import (
+    edge_profile,
+    evidence,
+    filters,
+    group,
+    masks,
+    measure,
+    outline,
+    preprocess,
+    set_shape,
+    set_table,
+    votes,
+    watershed,
+)
 from .generate import generate
 from .lengths import with_uncertainty
 from .mosaic import Mosaic, Whole
@@ -129,11 +142,16 @@ class Segmenter:
             else:
                 found = _of_model(session, grey, micrograph, settings, log)
             whole = found.whole
+        with log.step("edge", 0.84):
+            outlines, edge = whole.outlines, None
+            if session is not None and settings.edge_profile:
+                outlines, edge = edge_profile.settled(
+                    outlines, whole.labels, micrograph.pixels, session.card.edge_profile)  # fmt: skip
         with log.step("masks", 0.85):
             lobe_masks = masks.from_labels(whole.labels, whole.iou, whole.stability)
         with log.step("measure", 0.9):
             lobes = measure.measure(whole.labels, micrograph, lobe_masks.iou, lobe_masks.stability,
-                                    whole.outlines, settings.columns)
+                                    outlines, settings.columns)
         with log.step("filter", 0.94):
             excluded, applied = filters.before_grouping(lobes, lobe_masks, micrograph, settings)
         with log.step("group", 0.95):
@@ -156,7 +174,7 @@ class Segmenter:
         return Result(
             micrograph=micrograph,
             masks=lobe_masks,
-            outlines=whole.outlines,
+            outlines=outlines,
             lobes=lobes,
             sets=sets,
             filters=applied,
@@ -164,6 +182,7 @@ class Segmenter:
             model=session.card if session else None,
             zoom=found.zoom,
             zoom_source=found.zoom_source,
+            edge=edge,
             grey_range=grey.range,
             providers=session.providers if session else (),
             timings=log.timings,

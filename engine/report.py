@@ -198,8 +198,10 @@ def record(result: Result) -> dict[str, Any]:
         "filters": [asdict(applied) for applied in result.filters],
         "exclusions": result.exclusions,
         "model": None if model is None else {
-            "name": model.name, "digest": model.digest, "files": model.files, "outline": model.outline,
+            "name": model.name, "digest": model.digest, "files": model.files,
+            "outline": model.outline, "edge_profile": model.edge_profile,
         },
+        "edge_profile": None if result.edge is None else result.edge.described,
         "providers": result.providers,
         "versions": versions(),
         "counts": result.counts,

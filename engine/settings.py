@@ -62,6 +62,8 @@ class Settings:
     join_pieces: bool = True
     """Neighbours with neither neck nor crease between them are pieces of one lobe, as of a rod, and become one; not of
     models whose masks have no roles, as SAM's."""
+    edge_profile: bool = True
+    """All outlines move in or out together, to where the mean grey profile across them has the edge of spheres."""
     stability_score_offset: float = 1.0
     """Shift of the logit threshold for the stability score, logits (SAM: 1.0)."""
     box_nms_thresh: float = 0.7
@@ -161,7 +163,7 @@ class Settings:
             share = getattr(self, name)
             if share is not None and not 0 < share < 0.5:
                 raise SettingsError(f"{name} must lie between 0 and 0.5 (a share of the lobes), not {share}.")
-        for name in ("fill_particles", "join_pieces"):
+        for name in ("fill_particles", "join_pieces", "edge_profile"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingsError(f"{name} must be true or false, not {getattr(self, name)!r}.")
         if self.roi is not None:
@@ -260,6 +262,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "redraw_solidity": 0.0,
         "fill_particles": False,
         "join_pieces": False,
+        "edge_profile": False,
         "stability_score_thresh": 0.80,
         "crop_n_layers": 1,
         "crop_n_points_downscale_factor": 2,

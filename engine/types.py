@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..models.card import ModelCard
+from .edge_profile import EdgeFit
 from .outline import Outlines
 from .pixel_size import PixelSize
 from .settings import Settings
@@ -267,6 +268,8 @@ class Result:
     """Why, in words."""
     grey_range: tuple[float, float] | None = None
     """The file's values that the model saw as 0 and 255; None where it saw the file's own 8 bit."""
+    edge: EdgeFit | None = None
+    """What moved the outlines by the grey profile across them; None where nothing did."""
     providers: tuple[str, ...] = ()
     """onnxruntime's execution providers, in use."""
     timings: Mapping[str, float] = field(default_factory=dict)

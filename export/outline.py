@@ -1,4 +1,4 @@
-"""Calibration of a model's outlines on rendered spheres, written into its card.
+"""Calibrations of a model's outlines on rendered spheres, written into its card.
 
 ``python -m samcolloid_edge.export.outline [--model DIR]``: to be run again whenever the model is trained again, or the
 engine chooses other zooms. No seed of it is trained on, tested with or benchmarked with.
@@ -7,12 +7,15 @@ What an offset depends on was looked at on these renderings: on the radius as th
 on blur up to 1 px, contrast and noise. A mask with a bite out of it, as those of spheres of more than 40 model px often
 are, says nothing about where outlines lie: such ``astray`` ones are left out here, and counted in
 ``benchmarks/subpixel.py``.
+
+There are two: ``outline``, of outlines as the model draws them, and ``edge_profile``, of those that the grey profile
+across them has moved.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -20,11 +23,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine import edge_profile
 from ..engine.files import write_files
+from ..engine.measure import measure
+from ..engine.outline import calibrated as moved_by
 from ..engine.pipeline import Segmenter
+from ..engine.settings import Settings
 from ..engine.synthetic import Rendered, Scene, render
 from ..engine.types import Result
-from ..models.card import CARD
+from ..models.card import CARD, ModelCard
 from ..models.store import locate
 
 F64 = NDArray[np.float64]
@@ -165,15 +172,31 @@ def measured(segmenter: Segmenter, chosen: Iterable[Scene]) -> Compared:
     return Compared.concatenate(parts)
 
 
-def calibration(segmenter: Segmenter, per_bin: Sequence[int] = SCENES) -> dict[str, Any]:
-    """What goes into the card of the segmenter's model, whatever it says now."""
+def calibrated(segmenter: Segmenter, per_bin: Sequence[int] = SCENES) -> ModelCard:
+    """The card of the segmenter's model with both calibrations, whatever it says now.
+
+    Each scene is analysed once; what moves outlines is applied to the results.
+    """
     session = segmenter.session
-    card, session.card = session.card, replace(session.card, outline={})
+    card, session.card = session.card, replace(session.card, outline={}, edge_profile={})
     try:
-        compared = measured(segmenter, (scene for _, scene in scenes(FIRST_SEED, per_bin)))
+        plain = Settings(edge_profile=False)
+        truths = [render(scene) for _, scene in scenes(FIRST_SEED, per_bin)]
+        results = [segmenter.analyze(truth.image, settings=plain) for truth in truths]
     finally:
         session.card = card
-    return described(compared, per_bin)
+    outline = described(Compared.concatenate([*map(compare, truths, results)]), per_bin)
+    results = [_settled(result, outline) for result in results]
+    profile = described(Compared.concatenate([*map(compare, truths, results)]), per_bin)
+    return replace(card, outline=outline, edge_profile=profile)
+
+
+def _settled(result: Result, outline: Mapping[str, Any]) -> Result:
+    """A result whose outlines are moved by a calibration and then by the grey profile across them, measured again."""
+    labels, scores = result.masks.labels(), (result.masks.iou, result.masks.stability)
+    outlines = edge_profile.settled(moved_by(result.outlines, outline), labels, result.micrograph.pixels, {})[0]
+    lobes = measure(labels, result.micrograph, *scores, outlines, result.settings.columns)
+    return replace(result, outlines=outlines, lobes=lobes)
 
 
 def described(compared: Compared, per_bin: Sequence[int]) -> dict[str, Any]:
@@ -194,12 +217,12 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=locate(), help="folder of the model (default: the bundled one)")
     parser.add_argument("--scenes", type=int, nargs=len(BINS), default=SCENES, help="rendered for each bin of radii")
     options = parser.parse_args()
-    segmenter = Segmenter(options.model, device="cpu")
-    found = calibration(segmenter, options.scenes)
-    write_files(options.model, {CARD: replace(segmenter.card, outline=found).to_json().encode()})
-    for radius, offset in zip(found["radius"], found["offset"], strict=True):
-        print(f"radius {radius:5.1f}: {offset:+.3f} model px")
-    print(f"and {found['slope']:+.3f} model px × (zoom - 1), zooms {found['zooms'][0]:g} to {found['zooms'][1]:g}")
+    card = calibrated(Segmenter(options.model, device="cpu"), options.scenes)
+    write_files(options.model, {CARD: card.to_json().encode()})
+    for name, found in (("outline", card.outline), ("edge_profile", card.edge_profile)):
+        for radius, offset in zip(found["radius"], found["offset"], strict=True):
+            print(f"{name}, radius {radius:5.1f}: {offset:+.3f} model px")
+        print(f"and {found['slope']:+.3f} model px × (zoom - 1), zooms {found['zooms'][0]:g} to {found['zooms'][1]:g}")
 
 
 if __name__ == "__main__":

@@ -68,6 +68,8 @@ class ModelCard:
     """Of the checkpoint file that was exported; empty where there was none."""
     outline: Mapping[str, Any] = field(default_factory=dict)
     """How far its outlines are moved, see ``engine.outline.offset``, and how that was found; empty: not at all."""
+    edge_profile: Mapping[str, Any] = field(default_factory=dict)
+    """The same after the grey profile across the edges has moved them, see ``engine.edge_profile``."""
     export: Mapping[str, Any] = field(default_factory=dict)
     """How it was exported: precision, layers kept in fp32, seconds, peak memory, versions."""
     schema_version: int = SCHEMA_VERSION
@@ -78,12 +80,13 @@ class ModelCard:
 
     @property
     def digest(self) -> str:
-        """First 16 hex digits of the sha256 over the files' own, and the outline's calibration; in results."""
+        """First 16 hex digits of the sha256 over the files' own, and the outlines' calibrations; in results."""
         import hashlib
 
         lines = "".join(f"{name} {self.files[name]}\n" for name in sorted(self.files))
-        if self.outline:
-            lines += f"outline {[self.outline[name] for name in ('radius', 'offset', 'slope', 'zooms')]}\n"
+        for name, calibration in (("outline", self.outline), ("edge_profile", self.edge_profile)):
+            if calibration:
+                lines += f"{name} {[calibration[entry] for entry in ('radius', 'offset', 'slope', 'zooms')]}\n"
         return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
     @classmethod
@@ -132,14 +135,15 @@ def _problems(card: ModelCard) -> list[tuple[str, str]]:
     ]
     found += [
         (name, f"{getattr(card, name)!r} is no mapping")
-        for name in ("files", "parity", "evaluation", "outline", "export")
+        for name in ("files", "parity", "evaluation", "outline", "edge_profile", "export")
         if not isinstance(getattr(card, name), Mapping)
     ]
     if found:
         return found
     if not names.is_plain(card.name):
         found.append(("name", f"{card.name!r} is not plain ({names.RULE})"))
-    found += _files(card.files) + _outline(card.outline)
+    found += _files(card.files)
+    found += _calibration("outline", card.outline) + _calibration("edge_profile", card.edge_profile)
     for name, choices in (("resize", get_args(Resize)), ("precision", get_args(Precision))):
         if getattr(card, name) not in choices:
             found.append((name, f"{getattr(card, name)!r} is not one of {', '.join(choices)}"))
@@ -182,19 +186,19 @@ def _files(files: Mapping[str, str]) -> list[tuple[str, str]]:
     ]
 
 
-def _outline(outline: Mapping[str, Any]) -> list[tuple[str, str]]:
-    if not outline:
+def _calibration(name: str, given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if not given:
         return []
-    radius, offset = outline.get("radius"), outline.get("offset")
+    radius, offset = given.get("radius"), given.get("offset")
     if not (isinstance(radius, list) and isinstance(offset, list) and len(radius) == len(offset) > 0):
-        return [("outline", "does not list a radius and an offset each, of one number")]
+        return [(name, "does not list a radius and an offset each, of one number")]
     rising = all(_is_length(r) for r in radius) and all(a < b for a, b in pairwise(radius))
     if not rising or not all(isinstance(o, float) and math.isfinite(o) for o in offset):
-        return [("outline", "has radii that do not rise, or offsets that are no numbers")]
-    slope, zooms = outline.get("slope"), outline.get("zooms")
+        return [(name, "has radii that do not rise, or offsets that are no numbers")]
+    slope, zooms = given.get("slope"), given.get("zooms")
     if not (isinstance(slope, float) and math.isfinite(slope) and isinstance(zooms, list) and len(zooms) == 2
             and all(_is_length(z) for z in zooms) and zooms[0] <= zooms[1]):  # fmt: skip
-        return [("outline", "does not tell the slope over the zoom, and from which to which zoom it holds")]
+        return [(name, "does not tell the slope over the zoom, and from which to which zoom it holds")]
     return []
 
 

@@ -12,8 +12,9 @@ from handmade import CARD
 from samcolloid_edge.engine import outline
 from samcolloid_edge.engine.outline import Outlines
 from samcolloid_edge.engine.pipeline import Segmenter
+from samcolloid_edge.engine.settings import Settings
 from samcolloid_edge.engine.synthetic import render
-from samcolloid_edge.export.outline import ASTRAY, Compared, fit, measured, scenes, sphere_scene
+from samcolloid_edge.export.outline import ASTRAY, Compared, calibrated, compare, fit, measured, scenes, sphere_scene
 from samcolloid_edge.models.card import ModelCard
 from samcolloid_edge.models.errors import ModelError
 
@@ -72,6 +73,23 @@ def test_the_seeds_of_the_scenes_run_on_and_their_radii_lie_in_the_bins() -> Non
     assert max(scene.blur for _, scene in drawn) <= 1
 
 
+def test_both_calibrations_are_made_of_one_analysis_each() -> None:
+    """What ``calibrated`` works out from results that nothing moved is what an analysis with its card gives."""
+    segmenter = Segmenter(device="cpu")
+    before = segmenter.card
+    card = calibrated(segmenter, (2, 2, 2, 0))
+    assert segmenter.card is before
+    assert card.outline["spheres"] > 50
+    chosen = [scene for _, scene in scenes(700_000, (2, 2, 2, 0))]
+    segmenter.session.card = replace(card, edge_profile={})
+    left = -measured(segmenter, chosen).excess.mean() / 2
+    segmenter.session.card = card
+    truths = [render(scene) for scene in chosen]
+    found = Compared.concatenate([compare(truth, segmenter.analyze(truth.image)) for truth in truths])
+    assert abs(found.excess.mean()) < max(0.05, abs(left))
+    assert card.edge_profile["spheres"] == card.outline["spheres"]
+
+
 def test_the_bundled_models_diameters_are_right_on_average() -> None:
     found = measured(Segmenter(device="cpu"), [scene for _, scene in scenes(860_000, (4, 4, 2, 0))])
     whole = found[~found.astray]
@@ -83,22 +101,23 @@ def test_the_bundled_models_diameters_are_right_on_average() -> None:
 def test_a_calibration_moves_outlines_and_no_pixel_of_a_label() -> None:
     segmenter = Segmenter(device="cpu")
     image = render(sphere_scene(870_000, (8, 15))).image
-    moved = segmenter.analyze(image)
+    moved = segmenter.analyze(image, settings=Settings(edge_profile=False))
     segmenter.session.card = replace(segmenter.card, outline={})
-    plain = segmenter.analyze(image)
+    plain = segmenter.analyze(image, settings=Settings(edge_profile=False))
     np.testing.assert_array_equal(moved.masks.labels(), plain.masks.labels())
     np.testing.assert_array_equal(moved.outlines.offsets, plain.outlines.offsets)
     assert moved.lobes["area_subpixel"].sum() > plain.lobes["area_subpixel"].sum()
 
 
-def test_a_calibration_belongs_to_the_model_and_is_checked(tmp_path: Path) -> None:
-    card = replace(CARD, outline=LAW)
-    assert card.digest != CARD.digest != replace(CARD, outline=LAW | {"slope": 0.0}).digest != card.digest
+@pytest.mark.parametrize("name", ["outline", "edge_profile"])
+def test_a_calibration_belongs_to_the_model_and_is_checked(tmp_path: Path, name: str) -> None:
+    card = replace(CARD, **{name: LAW})
+    assert card.digest != CARD.digest != replace(CARD, **{name: LAW | {"slope": 0.0}}).digest != card.digest
     path = tmp_path / "card.json"
     path.write_text(card.to_json(), "utf-8")
     assert ModelCard.read(path) == card
     for wrong in ({"radius": [8.0, 8.0, 9.0]}, {"offset": [0.1]}, {"offset": ["a", 1.0, 1.0]}, {"slope": "steep"},
                   {"zooms": [2.0, 1.0]}, {"zooms": [1.0]}):  # fmt: skip
-        path.write_text(json.dumps(json.loads(card.to_json()) | {"outline": LAW | wrong}), "utf-8")
-        with pytest.raises(ModelError, match="outline"):
+        path.write_text(json.dumps(json.loads(card.to_json()) | {name: LAW | wrong}), "utf-8")
+        with pytest.raises(ModelError, match=name):
             ModelCard.read(path)

@@ -108,6 +108,7 @@ def test_the_record_says_how_the_result_came_about(tmp_path: Path) -> None:
     model = result.model
     assert found["model"] == {
             "name": "by-hand", "digest": model.digest, "files": dict(model.files), "outline": model.outline,
+        "edge_profile": model.edge_profile,
         }  # fmt: skip
     assert {"samcolloid-edge", "numpy", "opencv-python", "numba"} <= set(found["versions"])
     assert set(found["versions"]) & {"onnxruntime", "onnxruntime-gpu"}
