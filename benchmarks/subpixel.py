@@ -36,6 +36,16 @@ ABSOLUTE: Final = 0.05
 """Largest bias: the larger of a share of the diameter and of px."""
 
 
+def scene_means(by_scene: Sequence[Compared]) -> list[float]:
+    """The bias of each scene that has spheres which are not astray, px."""
+    return [float(part[~part.astray].excess.mean()) for part in by_scene if not part.astray.all()]
+
+
+def sd(values: Sequence[float]) -> float:
+    """Standard deviation; NaN of fewer than two."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+
 def bin_bars(bounds: tuple[float, float], by_scene: Sequence[Compared]) -> list[Bar]:
     """Bias of the sub-pixel diameter beside its bar, then what has none."""
     found = Compared.concatenate(by_scene)
@@ -45,8 +55,8 @@ def bin_bars(bounds: tuple[float, float], by_scene: Sequence[Compared]) -> list[
         return [Bar(f"{name}: bias of the sub-pixel diameter, px", float("nan"), -ABSOLUTE, ABSOLUTE)]
     diameter = 2 * float(whole.radius.mean())
     most = max(RELATIVE * diameter, ABSOLUTE)
-    means = [float(part[~part.astray].excess.mean()) for part in by_scene if not part.astray.all()]
-    spread = float(np.std(means, ddof=1)) if len(means) > 1 else float("nan")
+    means = scene_means(by_scene)
+    spread = sd(means)
     counts = f"{len(whole.radius)} spheres in {len(means)} scenes, mean diameter {diameter:.1f} px"
     return [
         Bar(f"{name}: bias of the sub-pixel diameter, px", float(whole.excess.mean()), -most, most,
@@ -68,16 +78,12 @@ def by_detector(segmenter: Segmenter, settings: Settings, per_bin: int) -> Itera
         for place, scene in scenes(OTHERS_FROM + 1000 * k, [per_bin] * len(BINS)):
             truth = render(replace(scene, style=style))
             parts[place].append(compare(truth, segmenter.analyze(truth.image, settings=settings)))
-        yield [style, *(text for of_bin in parts for text in (_bias(of_bin), _between(of_bin)))]
+        yield [style, *(figure for of_bin in parts for figure in (_bias(of_bin), sd(scene_means(of_bin))))]
 
 
 def _bias(by_scene: Sequence[Compared]) -> float:
     found = Compared.concatenate(by_scene)
     return float(np.mean(found.excess[~found.astray]))
-
-
-def _between(by_scene: Sequence[Compared]) -> float:
-    return float(np.std([part.excess[~part.astray].mean() for part in by_scene if not part.astray.all()], ddof=1))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -103,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     bars = [bar for bounds, parts in zip(BINS, by_bin, strict=True) for bar in bin_bars(bounds, parts)]
     print_software(what)
     print_bars("diameters of rendered spheres", bars)
-    others = list(by_detector(segmenter, settings, options.others)) if options.others > 1 else []
+    others = list(by_detector(segmenter, settings, options.others)) if options.others else []
     columns = ["detector", *(text for a, b in BINS for text in (f"{a:g}-{b:g} px", "SD"))]
     print_table("bias of the sub-pixel diameter by detector, and its SD between scenes, px", columns, others)
     if options.json:

@@ -105,7 +105,7 @@ def profile(outlines: Outlines, labels: I32, pixels: NDArray[Any]) -> Profile | 
     if len(free) < POINTS[0]:
         return None
     chosen = free[:: max(1, len(free) // POINTS[1])]
-    lobe = np.searchsorted(outlines.offsets, chosen, "right") - 1
+    lobe = outlines.lobes_at(chosen)
     radius = float(np.median(outlines.radii[lobe]))
     distance = _distances(radius)
     places = outlines.points[chosen, None] + distance[:, None] * outlines.normals_at(chosen)[:, None]

@@ -67,9 +67,14 @@ class Outlines:
         radius: F64 = np.sqrt(np.maximum(area, 1e-9) / np.pi)
         return radius
 
+    def lobes_at(self, places: I64) -> I64:
+        """(K,) which outline each of K points is of."""
+        found: I64 = np.searchsorted(self.offsets, places, "right") - 1
+        return found
+
     def normals_at(self, places: I64) -> F64:
         """(K, 2) unit vectors (x, y) outwards at K points, across the line through their neighbours' neighbours."""
-        lobe = np.searchsorted(self.offsets, places, "right") - 1
+        lobe = self.lobes_at(places)
         first, size = self.offsets[lobe], np.diff(self.offsets)[lobe]
         x, y = (self.points[first + (places - first + 2) % size] - self.points[first + (places - first - 2) % size]).T
         normal: F64 = np.stack([y, -x], 1) / np.maximum(np.hypot(x, y), 1e-9)[:, None]
@@ -80,8 +85,7 @@ class Outlines:
         points = self.points.copy()
         for first in range(0, len(points), AT_ONCE):
             places = first + np.flatnonzero(self.free[first : first + AT_ONCE])
-            lobe = np.searchsorted(self.offsets, places, "right") - 1
-            points[places] += outwards[lobe, None] * self.normals_at(places)
+            points[places] += outwards[self.lobes_at(places), None] * self.normals_at(places)
         return replace(self, points=points)
 
 

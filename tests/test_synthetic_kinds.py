@@ -46,6 +46,23 @@ def test_the_mixture_has_every_kind_often_enough():
     assert everything(7) == everything(7) != everything(8)
 
 
+def test_shares_of_the_mixture_are_as_asked_for():
+    plain = [everything(1_000_000 + i) for i in range(4000)]
+    shares = [everything(1_000_000 + i, empty=0.3, noise=0.01, porous=0.2, webs=0.25, rough_ground=0.7)
+              for i in range(4000)]  # fmt: skip
+    empty = [s for s in shares if s.max_particles == 0]
+    others = [s for s in shares if s.max_particles != 0]
+    assert len(empty) / len(shares) == pytest.approx(0.3, abs=0.03)
+    assert np.mean([s.surface == "porous" for s in shares]) == pytest.approx(0.2, abs=0.04)
+    assert np.mean([s.support != "plain" for s in empty]) == pytest.approx(0.8, abs=0.04)
+    webs = [s for s in others if s.support == "lacey" and s.style in ("tem", "dark_field")]
+    assert np.mean([s.surface == "porous" for s in plain]) == pytest.approx(0.07, abs=0.025)
+    # Some lie on lacey carbon in transmission anyway.
+    anyway = np.mean([s.support == "lacey" and s.style in ("tem", "dark_field") for s in plain])
+    assert len(webs) / len(others) - anyway == pytest.approx(0.25, abs=0.04)
+    assert anyway < 0.05
+
+
 def test_scenes_of_the_mixture_render():
     for seed in range(10):
         truth = render(everything(seed, (128, 128), 40.0))
