@@ -84,8 +84,8 @@ def group_by_evidence(found: Contacts, iou: F32, particle: Particle) -> Grouping
         return Grouping(best.sets, _confidence(best, iou, found),
                         _incomplete(best.sets, found, len(SHARES[particle])))
     shares = (1 / partition.LARGEST,) * partition.LARGEST
-    for _ in range(ROUNDS):
-        best = partition.part(n, tried, _gain(tried, cut, shares))
+    for remaining in reversed(range(ROUNDS)):
+        best = partition.part(n, tried, _gain(tried, cut, shares), odds=not remaining)
         size = np.bincount(best.sets)
         whole = size[np.bincount(best.sets, weights=cut, minlength=len(size)) == 0]
         count = np.bincount(np.minimum(whole, partition.LARGEST), minlength=partition.LARGEST + 1)[1:] + UNSEEN

@@ -97,20 +97,22 @@ def _among_best(members: I32, links: F64, n: int, most: int) -> NDArray[np.bool_
     return kept
 
 
-def part(n: int, tried: Candidates, gain: F64) -> Partition:
+def part(n: int, tried: Candidates, gain: F64, odds: bool = True) -> Partition:
     """The partition of N lobes into sets of ``tried`` and single lobes that gains most.
 
-    ``gain`` (C,) log-odds of a set against its lobes being alone.
+    ``gain`` (C,) log-odds of a set against its lobes being alone; ``odds``: those of the sets found are wanted, which
+    takes as long again (else they are NaN).
     """
     worth = np.flatnonzero(gain > 0)
     order = worth[np.argsort(-gain[worth], kind="stable")]
     members, gains = np.ascontiguousarray(tried.members[order]), gain[order]
     starts, rows = kernels_partition.candidates_of(members, n)
     chosen = kernels_partition.partition(members, gains, starts, rows, n, STEPS)
-    against, _ = kernels_partition.margins(members, gains, starts, rows, chosen)
     # A lobe that is alone is known by its own number, a set by its candidate's.
-    name = np.where(chosen >= 0, chosen + n, np.arange(n))
-    return Partition(in_order(name), -np.log(against + 1e-9))
+    sets = in_order(np.where(chosen >= 0, chosen + n, np.arange(n)))
+    if not odds:
+        return Partition(sets, np.full(n, np.nan))
+    return Partition(sets, -np.log(kernels_partition.margins(members, gains, starts, rows, chosen) + 1e-9))
 
 
 def grown(found: Partition, pairs: I64, weight: F64) -> Partition:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samcolloid_edge.engine import partition
+from samcolloid_edge.engine import kernels_partition, partition
 from samcolloid_edge.engine.partition import candidates, grown, in_order, part
 
 
@@ -88,3 +88,62 @@ def test_a_long_chain_is_one_set() -> None:
 
 def test_sets_are_numbered_by_their_first_lobe() -> None:
     assert in_order(np.array([7, 3, 7, 0, 3])).tolist() == [0, 1, 0, 2, 1]
+
+
+def exchanged(
+    add: int, drop: int, sets: list[list[int]], gain: list[float], chosen: list[int]
+) -> tuple[float, list[int]]:
+    """What an exchange gains, and the sets it chooses, step by step: nothing is skipped because it can't gain."""
+    gone = {chosen[i] for i in sets[max(add, drop)] if chosen[i] >= 0}
+    free = {i for c in gone for i in sets[c]}
+    total, fresh, taken = -sum(gain[c] for c in gone), [], set()
+    if add >= 0:
+        total, fresh, taken = total + gain[add], [add], set(sets[add])
+    while True:
+        fits = [c for c, lobes in enumerate(sets) if c != drop and (free - taken).intersection(lobes)
+                and all((i in free or chosen[i] < 0) and i not in taken for i in lobes)]  # fmt: skip
+        if not fits:
+            return total, fresh
+        total, fresh, taken = total + gain[fits[0]], [*fresh, fits[0]], taken | set(sets[fits[0]])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(8, 16))
+def test_what_is_skipped_in_a_jam_changes_nothing(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    place = rng.random((n, 2))
+    pairs = np.array([p for p in combinations(range(n), 2) if np.hypot(*(place[p[0]] - place[p[1]])) < 0.4], np.int64)
+    tried = candidates(n, pairs.reshape(-1, 2), rng.normal(0.5, 2, len(pairs)), 4)
+    gain = tried.links - rng.uniform(0, 1, len(tried.links))
+    order = np.flatnonzero(gain > 0)[np.argsort(-gain[gain > 0], kind="stable")]
+    members, gains = np.ascontiguousarray(tried.members[order]), gain[order]
+    starts, rows = kernels_partition.candidates_of(members, n)
+    found = kernels_partition.partition(members, gains, starts, rows, n, 0)  # no search for the exact one
+
+    sets, amounts, chosen = [m[m >= 0].tolist() for m in members], gains.tolist(), [-1] * n
+    for c, lobes in enumerate(sets):
+        if all(chosen[i] < 0 for i in lobes):
+            for i in lobes:
+                chosen[i] = c
+    better = True
+    while better:
+        better = False
+        for c, lobes in enumerate(sets):
+            total, fresh = exchanged(c, -1, sets, amounts, chosen) if chosen[lobes[0]] != c else (0.0, [])
+            if total > 1e-9:
+                gone = {chosen[i] for i in lobes} - {-1}
+                chosen = [-1 if k in gone else k for k in chosen]
+                for new in fresh:
+                    for i in sets[new]:
+                        chosen[i] = new
+                better = True
+    assert found.tolist() == chosen
+
+    against = np.zeros(n)
+    for c, lobes in enumerate(sets):
+        held = chosen[lobes[0]] == c
+        total, _ = exchanged(-1 if held else c, c if held else -1, sets, amounts, chosen)
+        undone = {chosen[i] if chosen[i] >= 0 else -1 - i for i in lobes}
+        for i in range(n):
+            against[i] += np.exp(total) * ((chosen[i] if chosen[i] >= 0 else -1 - i) in undone)
+    np.testing.assert_allclose(kernels_partition.margins(members, gains, starts, rows, found), against, atol=1e-9)
