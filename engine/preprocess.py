@@ -17,7 +17,10 @@ from .types import U8, Area, Frame, Micrograph
 QUANTILES: Final = (0.001, 0.999)
 """Of the analysed area; between them a micrograph of more than 8 bit is mapped to 0–255."""
 TILE_OVERLAP: Final = 4.0
-"""Overlap of neighbouring tiles, in largest radii: a particle of two such lobes lies whole in one of them."""
+"""Least overlap of neighbouring tiles, in largest radii: a particle of two such lobes lies whole in one of them."""
+AMPLE: Final = 1.5
+"""Overlap ÷ the least that tiles have where as many cover the area: of lobes near the edge of a tile the model sees
+less around them, and their outlines are a little worse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +94,17 @@ def fit(area: Area, card: ModelCard) -> float:
 
 
 def tiles(area: Area, card: ModelCard, zoom: float) -> list[Tile]:
-    """Tiles that cover an area at a zoom, row by row; neighbours overlap by a particle of the largest lobes."""
+    """Tiles that cover an area at a zoom, row by row; neighbours overlap by a particle of the largest lobes.
+
+    They are as small as that many can be, but for a model that fits them to its side, which gains nothing by it.
+    """
     longest = max(1, int(card.side / zoom + 1e-6))
     overlap = min(int(TILE_OVERLAP * card.largest_radius / zoom), longest // 2) if card.largest_radius else longest // 4
+    tight = card.resize == "native"
     return [
         Tile(Area(rows[0], columns[0], rows[1], columns[1]), Area(core_r[0], core_c[0], core_r[1], core_c[1]))
-        for rows, core_r in _spans(area.row0, area.row1, longest, overlap)
-        for columns, core_c in _spans(area.col0, area.col1, longest, overlap)
+        for rows, core_r in _spans(area.row0, area.row1, longest, overlap, tight)
+        for columns, core_c in _spans(area.col0, area.col1, longest, overlap, tight)
     ]
 
 
@@ -116,15 +123,21 @@ def frame(area: Area, zoom: float) -> Frame:
     return Frame(area, (height, width))
 
 
-def _spans(start: int, stop: int, longest: int, overlap: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Equal spans of at most ``longest`` px that overlap by ``overlap`` or more and cover start … stop; their cores."""
+def _spans(
+    start: int, stop: int, longest: int, overlap: int, tight: bool
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Equal spans of at most ``longest`` px, as few as overlap by ``overlap`` and cover start … stop; their cores.
+
+    They are ``longest``, or ``tight``: no longer than an ``AMPLE`` overlap takes.
+    """
     length = stop - start
     if length <= longest:
         return [((start, stop), (start, stop))]
     n = -(-(length - overlap) // (longest - overlap))
-    firsts = np.linspace(start, stop - longest, n).round().astype(int).tolist()
-    borders = [start, *((before + longest + after) // 2 for before, after in pairwise(firsts)), stop]
-    return [((first, first + longest), core) for first, core in zip(firsts, pairwise(borders), strict=True)]
+    side = min(longest, int((length + (n - 1) * AMPLE * overlap) / n) + 1) if tight else longest
+    firsts = np.linspace(start, stop - side, n).round().astype(int).tolist()
+    borders = [start, *((before + side + after) // 2 for before, after in pairwise(firsts)), stop]
+    return [((first, first + side), core) for first, core in zip(firsts, pairwise(borders), strict=True)]
 
 
 def model_input(grey: Grey, frame: Frame) -> NDArray[Any]:

@@ -80,6 +80,14 @@ def test_a_zoomed_tile_fits_the_model(height, width, zoom):
         assert frame.model_shape[1] == max(1, int(expected + 0.5))
 
 
+def test_tiles_are_no_larger_than_it_takes_but_for_a_model_that_fits_them():
+    area = Area(0, 0, 300, 430)
+    native, fitted = ([t.area for t in tiles(area, card, 1.0)] for card in (NATIVE, replace(FIT, largest_radius=20.0)))
+    assert len(native) == len(fitted) == 2 * 2
+    assert {tile.shape for tile in native} == {(211, 256)}  # (300 + 1.5 · 80) / 2 and 1, but at most 256
+    assert {tile.shape for tile in fitted} == {(256, 256)}
+
+
 def test_a_model_that_fits_sees_one_tile_with_its_long_side():
     area = Area(0, 0, 300, 600)
     (tile,) = tiles(area, FIT, fit(area, FIT))
