@@ -16,6 +16,7 @@ from ..models.card import ModelCard
 from . import (
     edge_profile,
     evidence,
+    exposure,
     filters,
     group,
     masks,
@@ -189,7 +190,7 @@ class Segmenter:
             counts=log.counts,
             warnings=(*micrograph.warnings, *(session.notes if session else ()),
                       *_remarks(micrograph, lobe_masks, session.card if session else None, settings, found.zoom),
-                      *group.remarks(grouping)),
+                      *exposure.remarks(whole.labels, micrograph), *group.remarks(grouping)),
         )
 
 
