@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import ctypes
 import itertools
 import math
 import multiprocessing
@@ -45,6 +47,18 @@ class Schedule:
         fallen = (seconds / 3600 - (self.until - self.fall)) / self.fall if self.fall > 0 else 0.0
         cosine = 0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, max(0.0, fallen))))
         return self.peak * min(1.0, (step + 1) / self.warm) * cosine
+
+
+def keep_memory() -> None:
+    """Let this process keep what it has been given: glibc hands large blocks back at once and gets them zeroed anew.
+
+    With AVX2 that takes a third of a step. Other C libraries stay as they are.
+    """
+    most_mapped, trim_threshold = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD of malloc.h
+    with contextlib.suppress(OSError, TypeError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(most_mapped, 0)
+        library.mallopt(trim_threshold, 2**31 - 1)
 
 
 def _serve_training() -> None:

@@ -21,7 +21,7 @@ from ..engine.synthetic_kinds import everything
 from ..models.card import CARD, ModelCard
 from .bundle import from_onnx
 from .colloid import LEVEL, MASKS, STRIDE, Colloid, normalise
-from .loop import QUICK_IN_HALF, Schedule, run
+from .loop import QUICK_IN_HALF, Schedule, keep_memory, run
 
 FIRST_SEED = 1_000_000
 """Seeds below are for tests and benchmarks; none of them is trained on."""
@@ -35,9 +35,9 @@ SIDE = 512
 NEAR, FAR = 40, 800
 """Of a prompt's cells all in a square of ``NEAR`` around it are trained on, and ``FAR`` of the others, weighted to
 stand for all: five times cheaper than the whole map, and small lobes lose nothing."""
-PLAIN = 0.4
+PLAIN = 0.5
 """Share of the micrographs that are of ``Scene.random`` alone; the others are of everything."""
-SHARES: Final = {"rods": 0.28, "empty": 0.18, "noise": 0.03, "porous": 0.11, "webs": 0.07, "rough_ground": 0.7}
+SHARES: Final = {"rods": 0.2, "empty": 0.18, "noise": 0.03, "porous": 0.11, "webs": 0.07, "rough_ground": 0.7}
 """Of everything, what is hard to learn or to unlearn has more than its share."""
 INVERTED = 0.2
 """Share of the micrographs that are shown as their negatives, but for those of holes, which would look like spheres."""
@@ -283,6 +283,7 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int, help="threads of torch (else all cores)")
     given = parser.parse_args()
     torch.set_flush_denormal(True)  # for the whole process
+    keep_memory()
     if given.threads:
         torch.set_num_threads(given.threads)
     train(given.checkpoint, Schedule(given.rate, given.until, given.fall), given.seed, given.start)
