@@ -264,7 +264,8 @@ def _remarks(
     if not card.outline:
         yield "The model's outlines are not calibrated; columns _subpixel are of its logits' zero line as it is."
     if zoom != preprocess.usual_zoom(micrograph.area, card):
-        yield f"The model saw the micrograph at {zoom:.3g} times its size, where it resolves these lobes best."
+        why = "where it resolves these lobes best" if settings.zoom is None else "as it was told to"
+        yield f"The model saw the micrograph at {zoom:.3g} times its size, {why}."
     if settings.min_radius is not None and settings.min_radius * zoom < card.smallest_radius:
         yield (
             f"Lobes of {settings.min_radius:g} px radius are sought, but the model resolves none below "

@@ -71,6 +71,7 @@ def test_a_zoom_that_is_given_is_taken(segmenter):
     truth = spheres(15, (300, 300))
     result = segmenter.analyze(truth.image, settings=Settings(zoom=2.0))
     assert (result.zoom, result.zoom_source) == (2.0, "given")
+    assert "The model saw the micrograph at 2 times its size, as it was told to." in result.warnings
     diameter = np.median(result.lobes["equivalent_diameter_area"])
     assert diameter == pytest.approx(2 * np.median(truth.radii), rel=0.1)
 
