@@ -26,16 +26,17 @@ def remarks(labels: I32, micrograph: Micrograph) -> Iterator[str]:
     held = (labels[micrograph.area.slices] > 0).astype(np.uint8)
     near = np.ones((2 * BESIDE + 1, 2 * BESIDE + 1), np.uint8)
     pixels = micrograph.pixels[micrograph.area.slices]
+    low, high = pixels.min(), pixels.max()
+    if low == high:
+        return
     sides = {
         "outside": cv2.dilate(held, near) > held,
         "inside": cv2.erode(held, near, borderType=cv2.BORDER_CONSTANT, borderValue=1) < held,
     }
     for side, where in sides.items():
         beside = pixels[where]
-        if beside.size == 0 or pixels.min() == pixels.max():
-            continue
-        for name, value in (("lowest", pixels.min()), ("highest", pixels.max())):
-            share = float(np.count_nonzero(beside == value) / beside.size)
+        for name, value in (("lowest", low), ("highest", high)):
+            share = float(np.count_nonzero(beside == value) / max(beside.size, 1))
             if share >= MUCH:
                 yield (
                     f"Just {side} the particles {share:.0%} of the pixels have the {name} grey value, {value:g}: where "

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from . import kernels_partition
+from . import kernels_partition, kernels_search
 from .types import I32, I64
 
 F64 = NDArray[np.float64]
@@ -107,7 +107,8 @@ def part(n: int, tried: Candidates, gain: F64, odds: bool = True) -> Partition:
     order = worth[np.argsort(-gain[worth], kind="stable")]
     members, gains = np.ascontiguousarray(tried.members[order]), gain[order]
     starts, rows = kernels_partition.candidates_of(members, n)
-    chosen = kernels_partition.partition(members, gains, starts, rows, n, STEPS)
+    chosen = kernels_partition.partition(members, gains, starts, rows, n)
+    kernels_search.search(members, gains, starts, rows, chosen, STEPS)
     # A lobe that is alone is known by its own number, a set by its candidate's.
     sets = in_order(np.where(chosen >= 0, chosen + n, np.arange(n)))
     if not odds:

@@ -118,7 +118,7 @@ def test_what_is_skipped_in_a_jam_changes_nothing(seed: int, n: int) -> None:
     order = np.flatnonzero(gain > 0)[np.argsort(-gain[gain > 0], kind="stable")]
     members, gains = np.ascontiguousarray(tried.members[order]), gain[order]
     starts, rows = kernels_partition.candidates_of(members, n)
-    found = kernels_partition.partition(members, gains, starts, rows, n, 0)  # no search for the exact one
+    found = kernels_partition.partition(members, gains, starts, rows, n)
 
     sets, amounts, chosen = [m[m >= 0].tolist() for m in members], gains.tolist(), [-1] * n
     for c, lobes in enumerate(sets):
