@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import functools
 import os
 import shutil
 import sys
@@ -16,7 +15,7 @@ import torch
 from program import Program
 from samcolloid_edge import ModelError, Segmenter, Settings
 from samcolloid_edge.engine.synthetic import render
-from samcolloid_edge.export import checkpoint, exporter, parity, sam
+from samcolloid_edge.export import checkpoint, exporter, loop, parity, sam
 from samcolloid_edge.export.exporter import export
 from samcolloid_edge.export.families import family_of
 from samcolloid_edge.models import store
@@ -56,7 +55,8 @@ def written_once(write, kept):
 
 @pytest.fixture(scope="module", autouse=True)
 def torch_once(tmp_path_factory):
-    """Torch's side of an export is the same for every precision: it writes and answers once."""
+    """Torch's side of an export is the same for every precision: it writes and answers once, in memory that it keeps."""
+    loop.keep_memory()
     kept, family = tmp_path_factory.mktemp("graphs"), exporter.family_of(checkpoint.read(REDUCED))
     quicker = replace(family, write_encoder=written_once(family.write_encoder, kept / "encoder.onnx"))
     with pytest.MonkeyPatch.context() as patch:
@@ -87,7 +87,10 @@ def quick(monkeypatch, one_micrograph):
 
 @pytest.fixture(scope="module")
 def one_micrograph(torch_once):
-    return once(functools.partial(REFERENCE, scenes=parity.SCENES[:1]))
+    def few(session, points_per_side, progress):
+        return REFERENCE(session, min(points_per_side, POINTS), parity.SCENES[:1], progress)
+
+    return once(few)
 
 
 def test_the_weights_are_small_and_those_of_a_sam():
@@ -300,11 +303,11 @@ def test_without_torch_the_command_says_what_to_install(run, monkeypatch):
     assert 'pip install "samcolloid-edge[export]"' in answer.err
 
 
-def test_the_engine_gives_what_sams_generator_gives(tmp_path, monkeypatch):
+def test_the_engine_gives_what_sams_generator_gives(tmp_path, monkeypatch, quick):
     monkeypatch.syspath_prepend(Path(__file__).parent.parent / "benchmarks")
     import generator
 
-    model = export(REDUCED, out=tmp_path / "model", points_per_side=1).folder
+    model = export(REDUCED, out=tmp_path / "model", **quick).folder
     settings = replace(generator.SETTINGS, points_per_side=8)
     rows, bar = generator.compare(REDUCED, model, generator.SCENES[3:4], settings)
     assert sum(row[1] for row in rows) >= 8
