@@ -25,6 +25,7 @@ from . import (
     preprocess,
     set_shape,
     set_table,
+    unsure,
     votes,
     watershed,
 )
@@ -189,7 +190,7 @@ class Segmenter:
             timings=log.timings,
             counts=log.counts,
             warnings=(*micrograph.warnings, *(session.notes if session else ()),
-                      *_remarks(micrograph, lobe_masks, session.card if session else None, settings, found.zoom),
+                      *_remarks(micrograph, lobe_masks, lobes, session.card if session else None, settings, found.zoom),
                       *exposure.remarks(whole.labels, micrograph), *group.remarks(grouping)),
         )
 
@@ -251,7 +252,7 @@ def _group(
 
 
 def _remarks(
-    micrograph: Micrograph, found: Masks, card: ModelCard | None, settings: Settings, zoom: float
+    micrograph: Micrograph, found: Masks, lobes: Table, card: ModelCard | None, settings: Settings, zoom: float
 ) -> Iterator[str]:
     """What a careful colleague would say about a result, one sentence each."""
     if len(found) == 0:
@@ -261,6 +262,8 @@ def _remarks(
     if card is None:
         yield "No model took part: the columns _subpixel are of outlines along the pixels."
         return
+    if "lobe" in card.masks:
+        yield from unsure.remarks(found.iou, lobes["area"])
     if not card.outline:
         yield "The model's outlines are not calibrated; columns _subpixel are of its logits' zero line as it is."
     if zoom != preprocess.usual_zoom(micrograph.area, card):

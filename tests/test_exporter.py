@@ -55,7 +55,7 @@ def written_once(write, kept):
 
 @pytest.fixture(scope="module", autouse=True)
 def torch_once(tmp_path_factory):
-    """Torch's side of an export is the same for every precision: it writes and answers once, in memory that it keeps."""
+    """Torch's side of an export is the same for every precision: it writes and answers once, in memory it keeps."""
     loop.keep_memory()
     kept, family = tmp_path_factory.mktemp("graphs"), exporter.family_of(checkpoint.read(REDUCED))
     quicker = replace(family, write_encoder=written_once(family.write_encoder, kept / "encoder.onnx"))
