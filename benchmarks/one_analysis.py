@@ -24,6 +24,9 @@ def main() -> None:
     start = time.perf_counter()
     from samcolloid_edge import Segmenter, Settings
 
+    from samcolloid_edge.engine import ahead
+
+    ahead.start()  # as the command does
     imported = time.perf_counter()
     segmenter = Segmenter(options.model, device="cpu", threads=options.threads)
     loaded = time.perf_counter()

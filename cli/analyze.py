@@ -249,6 +249,7 @@ def analyze(
     # The options that are settings carry the settings' names.
     named = {field.name: context.params.get(field.name) for field in dataclasses.fields(Settings)}
     chosen = settings_of(preset, settings, {name: value for name, value in named.items() if value is not None})
+    from ..engine import ahead
     from ..engine.exclusions import NO_EXCLUSIONS, Exclusions
     from ..engine.pipeline import Segmenter
     from ..engine.report_formats import chosen as chosen_formats
@@ -256,6 +257,7 @@ def analyze(
     from .inputs import expand
 
     files = chosen_formats(name for name in formats.replace(" ", "").lower().split(",") if name)
+    ahead.start()
     left_out = NO_EXCLUSIONS if exclusions is None else Exclusions.read(exclusions)
     segmenter = Segmenter(model, device=device, threads=threads)
     raise typer.Exit(run(Batch(expand(inputs), out, segmenter, chosen, overwrite, workers, files, page, left_out)))

@@ -20,11 +20,12 @@ def warmup(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads.", show_default="all cores")] = None,
 ) -> None:
     """Compile everything and keep it, and run the model once: the first analysis is as quick as later ones."""
-    from ..engine import caches
+    from ..engine import ahead, caches
     from ..engine.pipeline import Segmenter
     from ..engine.synthetic import Scene, render
 
     start = time.perf_counter()
+    ahead.start()
     bundled = Segmenter(device="cpu", threads=threads)
     bundled.analyze(render(Scene(shape=(192, 256), particle="trimer", radius_px=16)).image)
     # Arrays of a single lobe are laid out otherwise, and grey values are of the file's own type: other kernels.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import pickle
 import secrets
 import sys
@@ -41,6 +42,15 @@ def folder() -> Path:
 def kept() -> int:
     """How many compiled kernels lie in ``folder()``."""
     return sum(1 for _ in folder().glob(f"*{_SUFFIX}"))
+
+
+def can_keep() -> bool:
+    """Whether ``folder()`` is there or can be made, and written to."""
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder(), os.W_OK)
 
 
 def njit(*, cache: bool = False, **options: Any) -> Callable[[F], F]:
