@@ -23,7 +23,6 @@ def main() -> None:
 
     start = time.perf_counter()
     from samcolloid_edge import Segmenter, Settings
-
     from samcolloid_edge.engine import ahead
 
     ahead.start()  # as the command does
