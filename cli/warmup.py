@@ -25,7 +25,7 @@ def warmup(
     from ..engine.synthetic import Scene, render
 
     start = time.perf_counter()
-    ahead.start()
+    other = ahead.start()
     bundled = Segmenter(device="cpu", threads=threads)
     bundled.analyze(render(Scene(shape=(192, 256), particle="trimer", radius_px=16)).image)
     # Arrays of a single lobe are laid out otherwise, and grey values are of the file's own type: other kernels.
@@ -33,6 +33,8 @@ def warmup(
     image = render(Scene(shape=(128, 128), isolated=True)).image
     for values in ("uint8", "uint16", "float32"):
         bundled.analyze(image.astype(values), settings=alone)
+    if other is not None:
+        other.wait()
     kept, folder = caches.kept(), caches.folder()
     where = f"{kept} kept in {folder}" if kept else f"cannot be kept in {folder}, so every run compiles them"
     typer.echo(f"kernels: {where}, {time.perf_counter() - start:.1f} s")
