@@ -257,10 +257,11 @@ def analyze(
     from .inputs import expand
 
     files = chosen_formats(name for name in formats.replace(" ", "").lower().split(",") if name)
-    ahead.start()
     left_out = NO_EXCLUSIONS if exclusions is None else Exclusions.read(exclusions)
     segmenter = Segmenter(model, device=device, threads=threads)
-    raise typer.Exit(run(Batch(expand(inputs), out, segmenter, chosen, overwrite, workers, files, page, left_out)))
+    batch = Batch(expand(inputs), out, segmenter, chosen, overwrite, workers, files, page, left_out)
+    ahead.start()
+    raise typer.Exit(run(batch))
 
 
 def settings_of(preset: str, file: Path | None, options: dict[str, Any]) -> Settings:
